@@ -1,0 +1,1 @@
+"""What the relay is about, without I/O, clock or framework."""

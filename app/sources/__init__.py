@@ -1,0 +1,1 @@
+"""One module per sender: verify who sent it, and say what it means."""
