@@ -43,8 +43,16 @@ class IdFactory:
             self._value = now << 80 | int.from_bytes(self._random_bytes(10), "big") >> 1
         else:
             self._value += 1
-        value = self._value
-        return prefix + "_" + "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
+        return _write(prefix, self._value)
+
+
+def _write(prefix: str, value: int) -> str:
+    return prefix + "_" + "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
+
+
+def boundary(prefix: str, milliseconds: int) -> str:
+    """The smallest id of a moment: every id made before it sorts below."""
+    return _write(prefix, milliseconds << 80)
 
 
 def is_id(text: str, prefix: str) -> bool:
