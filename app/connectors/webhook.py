@@ -1,0 +1,165 @@
+"""A custom webhook target: any HTTPS endpoint, signed by the Standard Webhooks specification.
+
+https://www.standardwebhooks.com: `webhook-id` is the same on every attempt, `webhook-timestamp` is
+the time of the attempt, `webhook-signature` covers both and the body, and holds two signatures
+while a rotation overlaps.
+This is the busiest connector: what does not change between deliveries is made once per target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import httpx
+from pydantic import Field
+
+from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.classify import Rule, classify
+from app.connectors.mapping import unusable_mapping
+from app.connectors.settings import ConnectorSettings
+from app.domain import strict_json
+from app.domain.expressions import ExpressionError
+from app.domain.model import Event
+from app.domain.outcome import Outcome, delivered, gone
+from app.domain.signing import sign
+
+#: Keys of a body whose links log somebody in or open somebody's bill.
+LINK_KEYS = frozenset({"verification_link", "default_payment_url", "payment_invoice_url"})
+
+_RULES = (Rule({410}, lambda reply: gone(reply.reason("it wants no more events"))),)
+_DELIVERED = delivered()
+_JSON = b"application/json"
+_OCTETS = b"application/octet-stream"
+
+
+class WebhookSettings(ConnectorSettings):
+    """Where a custom webhook target is, and in which form it wants events."""
+
+    url: str = Field(
+        description="Where events are sent, by POST.", examples=["https://hooks.example.com/relay"]
+    )
+    format: Literal["envelope", "raw"] = Field(
+        default="envelope",
+        description="`envelope` sends the event as JSON, or what the target's mapping makes of it;"
+        " `raw` forwards the received bytes untouched, with the content type they came with, and"
+        " uses no mapping.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Header fields to send along with every request."
+    )
+    withhold_links: bool = Field(
+        default=False,
+        description="Leave links that act as a password out of the envelope's `data`:"
+        " `verification_link`, `default_payment_url` and `payment_invoice_url`.",
+    )
+
+
+class Webhook(Connector[WebhookSettings]):
+    """Sends each event as one signed request."""
+
+    name: ClassVar[str] = "webhook"
+    kind: ClassVar[str] = "webhook"
+    facts: ClassVar[Facts] = Facts(
+        title="Custom webhook",
+        summary="Sends every event, signed, to an HTTP endpoint of yours; the data stand in it as"
+        " they were received, links that act as a password included unless `withhold_links` is on.",
+        authentication="Standard Webhooks v1: HMAC-SHA256 with the target's signing secret; two"
+        " signatures while a rotation overlaps. Own header fields can be added.",
+        replay_safety="`webhook-id` is the same on every attempt and replay of a delivery; drop"
+        " the ids you have seen.",
+        never_sent="Browser identifiers (the event's context) and credentials of the sender.",
+        documentation="https://www.standardwebhooks.com",
+    )
+    Settings = WebhookSettings
+    default_events: ClassVar[tuple[str, ...]] = ("*",)
+    limits: ClassVar[Limits] = Limits(max_in_flight=50)
+    takes_tests: ClassVar[bool] = True
+
+    def __init__(self, target: TargetBinding[WebhookSettings]) -> None:
+        super().__init__(target)
+        settings = target.settings
+        self._url = httpx.URL(settings.url)
+        self._raw = settings.format == "raw"
+        self._withheld = LINK_KEYS if settings.withhold_links else frozenset[str]()
+        self._headers = [
+            (b"host", self._url.netloc),
+            (b"user-agent", target.user_agent.encode("ascii")),
+            *(
+                (name.encode("ascii"), value.encode("ascii"))
+                for name, value in settings.headers.items()
+            ),
+        ]
+
+    def deliver(self, assignment: Assignment) -> Flow:
+        """One request, whose status alone decides: nothing is read from the reply's body."""
+        event = assignment.event
+        if self._raw:
+            body, content_type = assignment.body, _header_value(assignment.content_type)
+        else:
+            try:
+                values = self.target.mapping(event)
+            except ExpressionError as error:
+                return unusable_mapping(error)
+            body = strict_json.write(self._envelope(event) if values is None else values)
+            content_type = _JSON
+        response = yield self._request(assignment, body, content_type)
+        return self._outcome(response, assignment)
+
+    def _request(self, assignment: Assignment, body: bytes, content_type: bytes) -> httpx.Request:
+        timestamp = int(assignment.now.timestamp())
+        signature = sign(assignment.message_id, timestamp, body, self.target.signing_keys)
+        # A stream and complete headers spare httpx from working them out: 4 µs instead of 16.
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=[
+                *self._headers,
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
+                (b"webhook-id", assignment.message_id.encode("ascii")),
+                (b"webhook-timestamp", b"%d" % timestamp),
+                (b"webhook-signature", signature.encode("ascii")),
+                (b"relay-hop", b"%d" % (assignment.event.hop + 1)),
+            ],
+            stream=httpx.ByteStream(body),
+        )
+        request.read()
+        return request
+
+    def _outcome(self, response: httpx.Response, assignment: Assignment) -> Outcome:
+        if response.is_success:
+            return _DELIVERED
+        return classify(response, _RULES, now=assignment.now)
+
+    def _envelope(self, event: Event) -> dict[str, Any]:
+        data = _without(event.data, self._withheld) if self._withheld else event.data
+        return {
+            "type": event.type,
+            "id": event.id,
+            "timestamp": event.occurred_at,
+            "source": event.source,
+            "test": event.test,
+            "data": data,
+            "customer": event.customer,
+            "membership": event.membership,
+            "payment": event.payment,
+            "site": event.site,
+            "domain": event.domain,
+        }
+
+
+def _without(value: Any, keys: frozenset[str]) -> Any:
+    """A copy without these keys, at any depth: a bridge nests what a built-in webhook does not."""
+    if isinstance(value, Mapping):
+        return {key: _without(held, keys) for key, held in value.items() if key not in keys}
+    if isinstance(value, list):
+        return [_without(held, keys) for held in value]
+    return value
+
+
+def _header_value(content_type: str) -> bytes:
+    """The sender's content type, unless it holds what no header may."""
+    if content_type and content_type.isascii() and content_type.isprintable():
+        return content_type.encode("ascii")
+    return _OCTETS

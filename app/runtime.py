@@ -1,0 +1,221 @@
+"""The one composition root: from settings to a running relay, in any role."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app import __version__
+from app.domain.addresses import AddressPolicy
+from app.domain.clock import Clock, system_clock
+from app.domain.errors import RelayError
+from app.domain.target_urls import UrlPolicy
+from app.egress.client import Egress
+from app.services import bootstrap, credentials
+from app.services.browse import Browse
+from app.services.bundle import Services
+from app.services.configuration import ConfigurationCache
+from app.services.dispatch import Dispatch, Result
+from app.services.idempotency import Idempotency
+from app.services.ingest import Ingest
+from app.services.manage_api_keys import ManageApiKeys
+from app.services.manage_sources import ManageSources
+from app.services.manage_targets import ManageTargets
+from app.services.quarantine import Quarantine
+from app.services.record import Recorder
+from app.services.steer_deliveries import SteerDeliveries
+from app.services.upkeep import Upkeep
+from app.services.verdict import Verdict
+from app.settings import Settings
+from app.store import schema, wakeups
+from app.store.database import Database, open_database
+from app.store.sealing import Sealer
+from app.telemetry import Metrics
+from app.worker.dispatcher import Dispatcher
+from app.worker.identity import identity
+from app.worker.upkeep import UpkeepLoop
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether requests can be served; each check says `ok` or what is wrong."""
+
+    ok: bool
+    checks: dict[str, str]
+
+
+class Runtime:
+    """Everything one process needs; `start` and `stop` are its life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        worker: bool,
+        database: Database | None = None,
+        sealer: Sealer | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database or open_database(
+            settings.resolved_database_url, pool_size=settings.pool_size
+        )
+        self.sealer = sealer or bootstrap.load_keys(settings)
+        self.metrics = Metrics()
+        self.addresses = AddressPolicy(
+            allowed_networks=settings.allowed_private_networks,
+            denied_networks=settings.denied_networks,
+            nat64=settings.nat64,
+        )
+        self.configuration = ConfigurationCache(
+            self.database, self.sealer, clock, dedupe_window=settings.dedupe_window
+        )
+        self.worker = _Worker(self) if worker else None
+        self.services = self._services()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _services(self) -> Services:
+        settings, database, clock = self.settings, self.database, self.clock
+        ingest = Ingest(database, self.configuration, clock, self._arrived)
+        return Services(
+            ingest=ingest,
+            configuration=self.configuration,
+            sources=ManageSources(
+                database,
+                self.sealer,
+                clock,
+                public_url=settings.resolved_public_url,
+                rotation_overlap=settings.rotation_overlap,
+            ),
+            targets=ManageTargets(
+                database,
+                self.sealer,
+                clock,
+                urls=UrlPolicy(addresses=self.addresses, require_https=settings.https_required),
+                rotation_overlap=settings.rotation_overlap,
+            ),
+            api_keys=ManageApiKeys(database, clock, admin_digests=_admin_digests(settings)),
+            idempotency=Idempotency(database, self.sealer, clock),
+            browse=Browse(database, clock),
+            deliveries=SteerDeliveries(database, clock, self._arrived),
+            quarantine=Quarantine(database, clock, ingest),
+        )
+
+    def _arrived(self) -> None:
+        if self.worker is not None:
+            self.worker.dispatcher.wake()
+
+    async def start(self) -> None:
+        """Check the schema and the master key, load the routes, start the worker.
+
+        Raises ConfigurationError when the relay cannot run as it is configured.
+        """
+        await schema.require_current(self.database)
+        await bootstrap.verify_master_key(self.database, self.sealer)
+        await self.configuration.refresh()
+        if self.worker is not None:
+            await self.worker.upkeep.start_up()
+            self._spawn(self.worker.dispatcher.run())
+            self._spawn(self.worker.upkeep.run())
+            self._spawn(wakeups.listen(self.database, self.worker.dispatcher.wake))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        """Commit what was accepted, let running attempts finish, give back the rest, close."""
+        await self.services.ingest.drain()
+        if self.worker is not None:
+            try:
+                await self.worker.dispatcher.stop(self.settings.grace)
+            except RelayError as error:
+                _log.warning("runtime.stop", error=error.detail)
+            await self.worker.egress.aclose()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.database.close()
+
+    async def ready(self) -> Readiness:
+        """Whether the database answers with the right schema, and the worker runs."""
+        checks: dict[str, str] = {}
+        try:
+            await schema.require_current(self.database)
+            checks["database"] = "ok"
+        except RelayError as error:
+            checks["database"] = error.detail
+        if self.worker is not None:
+            stopped = [task for task in self._tasks if task.done()]
+            checks["worker"] = "a loop has stopped; restart the relay" if stopped else "ok"
+        return Readiness(all(text == "ok" for text in checks.values()), checks)
+
+    def metrics_text(self) -> bytes:
+        """The exposition text Prometheus reads."""
+        if self.worker is not None:
+            self.metrics.in_flight.set(self.worker.dispatcher.in_flight)
+        return self.metrics.text()
+
+
+def _admin_digests(settings: Settings) -> tuple[str, ...]:
+    key = settings.admin_key
+    return () if key is None else (credentials.digest(key.get_secret_value()),)
+
+
+class _Worker:
+    """The delivering half of a process."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        settings, owner = runtime.settings, identity()
+        self._metrics = runtime.metrics
+        self._configuration = runtime.configuration
+        self.egress = Egress(
+            runtime.addresses,
+            user_agent=f"Lifecycle-Relay/{__version__}",
+            max_connections_per_target=settings.max_in_flight,
+            on_refusal=lambda host, why: _log.warning("egress.refused", host=host, why=why),
+        )
+        dispatch = Dispatch(
+            runtime.database,
+            runtime.configuration,
+            self.egress,
+            runtime.clock,
+            owner=owner,
+            lease=settings.lease,
+            attempt_timeout=settings.attempt_timeout,
+        )
+        recorder = Recorder(
+            runtime.database,
+            runtime.configuration,
+            runtime.clock,
+            owner=owner,
+            disable_after=settings.disable_after,
+            arrived=self.wake,
+            observe=self._observe,
+        )
+        self.dispatcher = Dispatcher(
+            dispatch, recorder, runtime.clock, slots=settings.max_in_flight
+        )
+        upkeep = Upkeep(runtime.database, runtime.clock, retention_days=settings.retention_days)
+        self.upkeep = UpkeepLoop(upkeep, self.wake)
+
+    def wake(self) -> None:
+        """News were queued, or leases given back."""
+        self.dispatcher.wake()
+
+    def _observe(self, result: Result, _ruling: Verdict) -> None:
+        if not result.attempted:
+            return
+        target = self._configuration.current.targets.get(result.claimed.target_id)
+        name = target.name if target else "removed"
+        self._metrics.attempts.labels(name, result.outcome.kind.value).inc()
+        self._metrics.attempt_seconds.labels(name).observe(result.duration_micros / 1_000_000)

@@ -1,0 +1,101 @@
+"""One attempt: drive a connector's generator over the door out, within one deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import httpx
+import structlog
+
+from app.domain.outcome import Outcome, TransportFailure, retry
+from app.services.masking import Masking
+
+_log = structlog.get_logger(__name__)
+_EXCERPT = 4096
+_SHOWN_HEADERS = ("content-type", "retry-after", "location")
+EndT = TypeVar("EndT")
+
+
+class Sender(Protocol):
+    """The door out (`app.egress`)."""
+
+    async def send(self, request: httpx.Request, *, target: str, deadline: float) -> httpx.Response:
+        """Send one request. Raises TransportFailure."""
+        ...
+
+
+@dataclass(slots=True)
+class Attempted:
+    """What happened: the requests with their replies, and how it ended."""
+
+    end: Any = None
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def drive(
+    flow: Generator[httpx.Request, httpx.Response, EndT],
+    sender: Sender,
+    *,
+    target: str,
+    seconds: float,
+    masking: Masking,
+    elapsed: Callable[[], float] = time.monotonic,
+) -> Attempted:
+    """Run a generator to its end. An exception of its own ends it as a retry, and is logged."""
+    attempted = Attempted()
+    until = elapsed() + seconds
+    try:
+        request = next(flow)
+        while True:
+            try:
+                response = await sender.send(request, target=target, deadline=until - elapsed())
+            except TransportFailure as failure:
+                attempted.exchanges.append(_failed(request, failure, masking))
+                request = flow.throw(failure)
+            else:
+                attempted.exchanges.append(_answered(request, response, masking))
+                request = flow.send(response)
+    except StopIteration as stop:
+        attempted.end = stop.value
+    except TransportFailure as failure:
+        attempted.end = retry(failure.reason)
+    except Exception as error:  # noqa: BLE001  a connector may raise anything; the worker goes on
+        _log.exception("connector.failed", target=target)
+        attempted.end = retry(f"The connector failed: {type(error).__name__}. The log has more.")
+    return attempted
+
+
+def _answered(request: httpx.Request, response: httpx.Response, masking: Masking) -> dict[str, Any]:
+    exchange: dict[str, Any] = {
+        "method": request.method,
+        "url": masking.url(request.url),
+        "status": response.status_code,
+    }
+    headers = {name: response.headers[name] for name in _SHOWN_HEADERS if name in response.headers}
+    if headers:
+        exchange["headers"] = headers
+    body = response.content
+    if body:
+        exchange["body"] = masking.text(body[:_EXCERPT].decode("utf-8", "replace"))
+        exchange["truncated"] = len(body) > _EXCERPT or bool(response.extensions.get("truncated"))
+    return exchange
+
+
+def _failed(request: httpx.Request, failure: TransportFailure, masking: Masking) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "url": masking.url(request.url),
+        "status": None,
+        "error": failure.code,
+        "detail": failure.reason,
+    }
+
+
+def outcomes(end: Any, count: int) -> Sequence[Outcome] | None:
+    """The outcomes of a batch in order, or None when it was refused as a whole."""
+    if isinstance(end, Outcome):
+        return [end] if count == 1 else None
+    return list(end)

@@ -1,0 +1,30 @@
+"""The use-cases the API, the pages and the commands are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.services.browse import Browse
+from app.services.configuration import ConfigurationCache
+from app.services.idempotency import Idempotency
+from app.services.ingest import Ingest
+from app.services.manage_api_keys import ManageApiKeys
+from app.services.manage_sources import ManageSources
+from app.services.manage_targets import ManageTargets
+from app.services.quarantine import Quarantine
+from app.services.steer_deliveries import SteerDeliveries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One of each, sharing one database."""
+
+    ingest: Ingest
+    configuration: ConfigurationCache
+    sources: ManageSources
+    targets: ManageTargets
+    api_keys: ManageApiKeys
+    idempotency: Idempotency
+    browse: Browse
+    deliveries: SteerDeliveries
+    quarantine: Quarantine

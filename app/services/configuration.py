@@ -1,0 +1,225 @@
+"""The sources, targets and routes as one immutable snapshot, rebuilt when the routing version moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, SecretStr
+
+from app.connectors.base import Connector, TargetBinding
+from app.connectors.mapping import bind_mapping
+from app.connectors.registry import connector_class
+from app.domain import signing, strict_json
+from app.domain.clock import Clock, to_micros
+from app.domain.expressions import compile_filter
+from app.domain.retry import DEFAULT_SCHEDULE, RetryPolicy
+from app.domain.routing import Route, RoutingTable, compile_patterns
+from app.services.masking import Masking
+from app.sources.base import Credentials, SourceAdapter
+from app.sources.registry import adapter_for
+from app.store import routing, sources, targets
+from app.store.database import Database, ReadConnection
+from app.store.sealing import Sealer
+from app.store.sources import SourceRecord
+from app.store.targets import TargetRecord
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundSource:
+    """A source, ready to check and read requests."""
+
+    id: str
+    name: str
+    kind: str
+    strict: bool
+    adapter: SourceAdapter
+    credentials: Credentials
+    dedupe_window: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundTarget:
+    """A target, ready to be delivered to."""
+
+    id: str
+    name: str
+    ordered: bool
+    connector: Connector[Any]
+    retry: RetryPolicy
+    masking: Masking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """Everything routing needs, as it was at `version`.
+
+    `valid_until` (microseconds) is when the next overlapping secret expires, None for never.
+    """
+
+    version: int
+    sources: Mapping[str, BoundSource]
+    targets: Mapping[str, BoundTarget]
+    routes: RoutingTable
+    valid_until: int | None
+
+    def source_by_id(self, source_id: str) -> BoundSource | None:
+        """The source with this id."""
+        return next((source for source in self.sources.values() if source.id == source_id), None)
+
+
+class ConfigurationCache:
+    """Holds the newest snapshot this process has seen."""
+
+    def __init__(
+        self, database: Database, sealer: Sealer, clock: Clock, *, dedupe_window: int
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._dedupe_window = dedupe_window
+        self._current: Configuration | None = None
+        self._refreshing: asyncio.Task[Configuration] | None = None
+
+    @property
+    def current(self) -> Configuration:
+        """The newest snapshot; `refresh` must have run once."""
+        if self._current is None:
+            raise RuntimeError("the configuration was not loaded")
+        return self._current
+
+    def stale(self, now: int) -> bool:
+        """True when an overlapping secret has expired since the snapshot was made."""
+        current = self._current
+        return current is None or (current.valid_until is not None and now >= current.valid_until)
+
+    async def refresh(self) -> Configuration:
+        """The snapshot of the newest version; many callers at once cost one look."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing.add_done_callback(self._refreshed)
+        return await asyncio.shield(self._refreshing)
+
+    def _refreshed(self, _task: asyncio.Task[Configuration]) -> None:
+        self._refreshing = None
+
+    async def _refresh(self) -> Configuration:
+        return await self._database.read(self.load_if_moved)
+
+    def load_if_moved(self, connection: ReadConnection) -> Configuration:
+        """The snapshot at the version this transaction sees."""
+        version = routing.current(connection)
+        current = self._current
+        fresh = not self.stale(to_micros(self._clock()))
+        if fresh and current is not None and current.version == version:
+            return current
+        return self._load(connection, version)
+
+    def _load(self, connection: ReadConnection, version: int) -> Configuration:
+        now = to_micros(self._clock())
+        source_rows = sources.list_all(connection)
+        target_rows = targets.list_all(connection)
+        bound = [self._bind_target(row, now) for row in target_rows]
+        loaded = Configuration(
+            version=version,
+            sources={row.name: self._bind_source(row, now) for row in source_rows},
+            targets={target.id: target for target in bound if target is not None},
+            routes=RoutingTable(
+                [
+                    _route(row)
+                    for row, target in zip(target_rows, bound, strict=True)
+                    if target is not None
+                ]
+            ),
+            valid_until=_next_expiry([*source_rows, *target_rows], now),
+        )
+        self._current = loaded
+        return loaded
+
+    def _bind_source(self, row: SourceRecord, now: int) -> BoundSource:
+        overlapping = row.previous_expires_at is not None and row.previous_expires_at > now
+        digests = [row.token_digest, row.previous_token_digest if overlapping else None]
+        place = f"sources/{row.id}/"
+        return BoundSource(
+            id=row.id,
+            name=row.name,
+            kind=row.kind,
+            strict=row.strict,
+            adapter=adapter_for(row.kind),
+            credentials=Credentials(
+                token_hashes=tuple(bytes.fromhex(digest) for digest in digests if digest),
+                signing_secrets=self._keys(row, place, overlapping=overlapping),
+            ),
+            dedupe_window=int(row.settings.get("dedupe_window", self._dedupe_window)),
+        )
+
+    def _keys(
+        self, row: SourceRecord | TargetRecord, place: str, *, overlapping: bool
+    ) -> tuple[bytes, ...]:
+        sealed = [(row.signing_secret_sealed, place + "signing_secret")]
+        if overlapping:
+            sealed.append((row.previous_signing_secret_sealed, place + "previous_signing_secret"))
+        return tuple(
+            signing.decode_secret(self._sealer.open(text, where)) for text, where in sealed if text
+        )
+
+    def _bind_target(self, row: TargetRecord, now: int) -> BoundTarget | None:
+        # A target whose connector is no longer installed must not stop the others.
+        try:
+            connector = self._bind_connector(row, now)
+        except Exception as error:  # noqa: BLE001  a connector of a third party may raise anything
+            _log.error(
+                "target.unusable", target=row.name, connector=row.connector, error=str(error)
+            )
+            return None
+        schedule = tuple(row.retry["schedule"]) if row.retry else DEFAULT_SCHEDULE
+        return BoundTarget(
+            id=row.id,
+            name=row.name,
+            ordered=row.ordered,
+            connector=connector,
+            retry=RetryPolicy(schedule),
+            masking=Masking(connector.secret_query, _secret_values(connector.target.settings)),
+        )
+
+    def _bind_connector(self, row: TargetRecord, now: int) -> Connector[Any]:
+        connector = connector_class(row.connector)
+        settings = dict(row.settings)
+        if row.settings_sealed:
+            opened = self._sealer.open(row.settings_sealed, f"targets/{row.id}/settings")
+            settings |= strict_json.read_trusted(opened.encode())
+        overlapping = row.previous_expires_at is not None and row.previous_expires_at > now
+        bound: Connector[Any] = connector(
+            TargetBinding(
+                id=row.id,
+                name=row.name,
+                settings=connector.Settings.model_validate(settings),
+                mapping=bind_mapping(row.mapping),
+                signing_keys=self._keys(row, f"targets/{row.id}/", overlapping=overlapping),
+            )
+        )
+        return bound
+
+
+def _secret_values(settings: BaseModel) -> list[str]:
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def _route(row: TargetRecord) -> Route:
+    return Route(
+        target_id=row.id,
+        matches=compile_patterns(row.events),
+        sources=frozenset(row.sources) if row.sources is not None else None,
+        filter=compile_filter(row.filter) if row.filter else None,
+    )
+
+
+def _next_expiry(rows: list[SourceRecord | TargetRecord], now: int) -> int | None:
+    moments = [row.previous_expires_at for row in rows if row.previous_expires_at]
+    return min((moment for moment in moments if moment > now), default=None)

@@ -1,0 +1,274 @@
+"""Taking due deliveries and carrying them out.
+
+A claim is one short transaction; the HTTP calls run outside any; what became of them is written
+by the recorder.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.connectors.base import Assignment
+from app.domain.clock import Clock, from_micros, to_micros
+from app.domain.errors import RelayError
+from app.domain.model import Event
+from app.domain.outcome import Outcome, OutcomeKind, rejected, skipped
+from app.services.attempting import Sender, drive, outcomes
+from app.services.configuration import BoundTarget, ConfigurationCache
+from app.services.events import StoredEvents
+from app.services.planning import skip_reason
+from app.services.slots import allowance, share
+from app.store import claim, effects
+from app.store.claim import ClaimedDelivery
+from app.store.database import Database, WriteConnection
+from app.store.effects import Reservation
+
+_MICROS = 1_000_000
+_EFFECT_WAIT_SECONDS = 2.0
+_DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A claimed delivery with its target and event, ready to be sent."""
+
+    claimed: ClaimedDelivery
+    target: BoundTarget
+    event: Event
+    effect: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one claimed delivery.
+
+    `postpone` (seconds) puts it back without an attempt: somebody else is at the same effect, or
+    its batch was refused and it goes alone now (`single`).
+    `first_delivery_id` is the delivery that carried the effect out before.
+    """
+
+    claimed: ClaimedDelivery
+    outcome: Outcome
+    started_at: int
+    duration_micros: int
+    exchanges: Sequence[dict[str, Any]] = ()
+    event: Event | None = None
+    effect: str | None = None
+    postpone: float | None = None
+    single: bool = False
+    first_delivery_id: str | None = None
+    attempted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was taken: groups of tasks that share a request, and results that need none."""
+
+    groups: Sequence[Sequence[Task]]
+    results: Sequence[Result]
+    count: int
+    next_due: int | None
+
+
+class Dispatch:
+    """The use-case of a worker: `claim`, then `carry_out` each group, then record."""
+
+    def __init__(
+        self,
+        database: Database,
+        configuration: ConfigurationCache,
+        sender: Sender,
+        clock: Clock,
+        *,
+        owner: str,
+        lease: float,
+        attempt_timeout: float,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._configuration = configuration
+        self._sender = sender
+        self._clock = clock
+        self._owner = owner
+        self._lease = int(lease * _MICROS)
+        self._attempt_timeout = attempt_timeout
+        self._elapsed = elapsed
+        self._events = StoredEvents()
+
+    async def claim(self, free: int) -> Claim:
+        """Lease up to `free` due deliveries, fairly over the targets."""
+        taken, next_due = await self._database.write(lambda c: self._take(c, free), durable=False)
+        tasks, results = self._prepare(taken)
+        reserved, waiting = await self._reserve(tasks)
+        return Claim(_grouped(reserved), [*results, *waiting], len(taken), next_due)
+
+    async def release_all(self) -> int:
+        """Give back what this worker still holds; answers how many."""
+        now = to_micros(self._clock())
+        return await self._database.write(lambda c: claim.release(c, self._owner, now))
+
+    def _take(
+        self, connection: WriteConnection, free: int
+    ) -> tuple[list[ClaimedDelivery], int | None]:
+        now = to_micros(self._clock())
+        self._configuration.load_if_moved(connection)
+        allowances = [allowance(target, now) for target in claim.ready_targets(connection, now)]
+        slots = share(allowances, free)
+        if not slots:
+            return [], claim.next_due(connection, now)
+        taken = claim.take(
+            connection, slots, now=now, lease_until=now + self._lease, owner=self._owner
+        )
+        counts: dict[str, int] = {}
+        for one in taken:
+            counts[one.target_id] = counts.get(one.target_id, 0) + 1
+        claim.spend_tokens(
+            connection,
+            [
+                (one.target_id, one.tokens - counts.get(one.target_id, 0), now)
+                for one in allowances
+                if one.tokens is not None
+            ],
+        )
+        return taken, None if taken else claim.next_due(connection, now)
+
+    def _prepare(self, taken: Iterable[ClaimedDelivery]) -> tuple[list[Task], list[Result]]:
+        targets = self._configuration.current.targets
+        tasks: list[Task] = []
+        results: list[Result] = []
+        for claimed in taken:
+            target = targets.get(claimed.target_id)
+            try:
+                event = self._events.event(claimed)
+            except RelayError as error:
+                outcome = rejected(f"The stored body can no longer be read: {error.detail}")
+                results.append(self._unsent(claimed, outcome))
+                continue
+            if target is None:
+                outcome = rejected("The target's connector is not usable here; the log says why.")
+                results.append(self._unsent(claimed, outcome, event))
+            elif reason := skip_reason(target, event):
+                results.append(self._unsent(claimed, skipped(reason), event))
+            else:
+                tasks.append(Task(claimed, target, event, target.connector.effect(event)))
+        return tasks, results
+
+    async def _reserve(self, tasks: Sequence[Task]) -> tuple[list[Task], list[Result]]:
+        wanted = [(task.target.id, task.effect, task.claimed.id) for task in tasks if task.effect]
+        if not wanted:
+            return list(tasks), []
+        now = to_micros(self._clock())
+        owners = await self._database.write(lambda c: effects.reserve(c, wanted, now))
+        free: list[Task] = []
+        results: list[Result] = []
+        for task in tasks:
+            owner = owners[task.target.id, task.effect] if task.effect else None
+            if owner is None or owner.delivery_id == task.claimed.id:
+                free.append(task)
+            else:
+                results.append(self._taken_by(owner, task))
+        return free, results
+
+    def _taken_by(self, owner: Reservation, task: Task) -> Result:
+        if not owner.done:
+            outcome = skipped(f"Waiting for {owner.delivery_id}, which does the same.")
+            return self._unsent(task.claimed, outcome, task.event, postpone=_EFFECT_WAIT_SECONDS)
+        outcome = skipped(f"{task.effect} was carried out by {owner.delivery_id}.")
+        return self._unsent(task.claimed, outcome, task.event, first=owner.delivery_id)
+
+    def _unsent(
+        self,
+        claimed: ClaimedDelivery,
+        outcome: Outcome,
+        event: Event | None = None,
+        *,
+        postpone: float | None = None,
+        first: str | None = None,
+    ) -> Result:
+        return Result(
+            claimed=claimed,
+            outcome=outcome,
+            started_at=to_micros(self._clock()),
+            duration_micros=0,
+            event=event,
+            postpone=postpone,
+            first_delivery_id=first,
+            attempted=False,
+        )
+
+    async def carry_out(self, group: Sequence[Task]) -> list[Result]:
+        """Send one group: a single delivery, or a batch of one target. Never raises."""
+        started_at = to_micros(self._clock())
+        start = self._elapsed()
+        target = group[0].target
+        connector = target.connector
+        assignments = [_assignment(task, started_at) for task in group]
+        flow = (
+            connector.deliver(assignments[0])
+            if len(group) == 1
+            else connector.deliver_many(assignments)
+        )
+        attempted = await drive(
+            flow,
+            self._sender,
+            target=target.id,
+            seconds=self._attempt_timeout,
+            masking=target.masking,
+            elapsed=self._elapsed,
+        )
+        ended = outcomes(attempted.end, len(group))
+        # One bad record must not hold up the rest: a batch refused as a whole is driven one by one.
+        refused = ended is None and attempted.end.kind is OutcomeKind.REJECTED
+        return [
+            Result(
+                claimed=task.claimed,
+                outcome=attempted.end if ended is None else ended[position],
+                started_at=started_at,
+                duration_micros=int((self._elapsed() - start) * _MICROS),
+                exchanges=attempted.exchanges,
+                event=task.event,
+                effect=task.effect,
+                postpone=0.0 if refused else None,
+                single=refused,
+            )
+            for position, task in enumerate(group)
+        ]
+
+
+def _assignment(task: Task, started_at: int) -> Assignment:
+    claimed = task.claimed
+    named = f"{claimed.event_id}:{claimed.target_id}:deliver"
+    return Assignment(
+        event=task.event,
+        body=claimed.body,
+        content_type=claimed.content_type,
+        message_id="msg" + claimed.id[3:],
+        dedupe_id=""
+        if task.target.connector.kind == "webhook"
+        else str(uuid.uuid5(_DEDUPE_NAMESPACE, named)),
+        attempt=claimed.attempts + 1,
+        now=from_micros(started_at),
+        remembered_id=claimed.remembered_id,
+    )
+
+
+def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
+    groups: list[list[Task]] = []
+    open_groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        connector = task.target.connector
+        size = connector.limits.batch_size
+        if size == 1 or task.claimed.single:
+            groups.append([task])
+            continue
+        key = (task.target.id, connector.batch_key(_assignment(task, task.claimed.received_at)))
+        group = open_groups.get(key)
+        if group is None or len(group) >= size:
+            group = open_groups[key] = []
+            groups.append(group)
+        group.append(task)
+    return groups

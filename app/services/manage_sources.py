@@ -1,0 +1,256 @@
+"""The operator's work on sources: register a sender, change it, give it new credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.domain import signing
+from app.domain.catalogue import CATALOGUE
+from app.domain.clock import Clock, from_micros, to_micros
+from app.domain.errors import Conflict, NotFound
+from app.domain.ids import is_id, new_id
+from app.services import credentials, field_errors
+from app.services.listing import Listing, listing
+from app.services.source_definition import (
+    SourceDraft,
+    check_draft,
+    checked_settings,
+    signing_secret_error,
+)
+from app.sources.base import SourceAdapter
+from app.sources.registry import ADAPTERS
+from app.store import routing, sources
+from app.store.database import Database, ReadConnection, WriteConnection
+from app.store.sealing import Sealer
+from app.store.sources import SourceRecord
+
+_PATH_KIND = "ultimate_multisite"
+# The column of the sender's own table is varchar(191); the contract keeps every URL below it.
+_LONGEST_URL = 190
+_LONGEST_TYPE = max(CATALOGUE, key=len)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source as the operator sees it: without its credentials."""
+
+    id: str
+    name: str
+    kind: str
+    strict: bool
+    settings: Mapping[str, Any]
+    ingest_url: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceWithCredentials:
+    """A source and the credentials that were just made for it: never to be had again."""
+
+    source: Source
+    token: str | None
+    signing_secret: str | None
+
+
+class ManageSources:
+    """What an operator does to sources.
+
+    `public_url` is the base of the URLs that senders use, without a trailing slash;
+    `rotation_overlap` is how many seconds an old credential stays valid after a rotation.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        clock: Clock,
+        *,
+        public_url: str,
+        rotation_overlap: int,
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._public_url = public_url
+        self._overlap = rotation_overlap * 1_000_000
+
+    async def create(self, draft: SourceDraft) -> SourceWithCredentials:
+        """Register a sender. Raises ValidationFailed, and Conflict when the name is taken."""
+        adapter = check_draft(draft)
+        token = credentials.new_source_token() if adapter.takes_token else None
+        self._check_url_length(draft, token)
+        now = to_micros(self._clock())
+        record = SourceRecord(
+            id=new_id("src"),
+            name=draft.name,
+            kind=draft.kind,
+            strict=draft.strict,
+            settings=checked_settings(draft.settings),
+            created_at=now,
+            updated_at=now,
+        )
+        record, secret = self._with_credentials(record, adapter, token, draft.signing_secret)
+
+        def work(connection: WriteConnection) -> None:
+            routing.bump(connection)
+            if sources.get_by_name(connection, record.name) is not None:
+                raise Conflict(
+                    f"There is a source named {record.name!r} already; a name is used once."
+                )
+            sources.insert(connection, record)
+
+        await self._database.write(work)
+        shown = None if draft.signing_secret else secret
+        return SourceWithCredentials(source=self._view(record), token=token, signing_secret=shown)
+
+    async def get(self, source_id: str) -> Source:
+        """One source. Raises NotFound."""
+        return self._view(await self._database.read(lambda c: _found(c, source_id)))
+
+    async def page(self, *, limit: int, before: str | None = None) -> Listing[Source]:
+        """Sources, newest first, those older than the id `before`."""
+        rows = await self._database.read(lambda c: sources.page(c, limit=limit + 1, before=before))
+        return listing(rows, limit, lambda row: row.id, self._view)
+
+    async def update(
+        self,
+        source_id: str,
+        *,
+        strict: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Source:
+        """Change what is not None; a setting given as null goes back to its default.
+
+        Raises NotFound and ValidationFailed.
+        """
+
+        def work(connection: WriteConnection) -> SourceRecord:
+            routing.bump(connection)
+            record = _found(connection, source_id)
+            changed = replace(
+                record,
+                strict=record.strict if strict is None else strict,
+                settings=checked_settings({**record.settings, **(settings or {})}),
+                updated_at=to_micros(self._clock()),
+            )
+            sources.update(connection, changed)
+            return changed
+
+        return self._view(await self._database.write(work))
+
+    async def rotate(
+        self, source_id: str, *, signing_secret: str | None = None
+    ) -> SourceWithCredentials:
+        """Make new credentials; the old ones stay valid while the overlap lasts.
+
+        `signing_secret` is the sender's own new one, where the sender chooses it.
+        Raises NotFound and ValidationFailed.
+        """
+
+        def work(
+            connection: WriteConnection,
+        ) -> tuple[SourceRecord, str | None, str | None]:
+            routing.bump(connection)
+            record = _found(connection, source_id)
+            adapter = ADAPTERS[record.kind]
+            if error := signing_secret_error(adapter, signing_secret):
+                raise field_errors.refuse([error])
+            token = credentials.new_source_token() if adapter.takes_token else None
+            retired = self._with_previous(record)
+            changed, secret = self._with_credentials(retired, adapter, token, signing_secret)
+            sources.update(connection, changed)
+            return changed, token, secret
+
+        changed, token, secret = await self._database.write(work)
+        shown = None if signing_secret else secret
+        return SourceWithCredentials(source=self._view(changed), token=token, signing_secret=shown)
+
+    async def delete(self, source_id: str) -> None:
+        """Remove a source: its senders are refused from now on, its events stay.
+
+        Raises NotFound.
+        """
+
+        def work(connection: WriteConnection) -> None:
+            routing.bump(connection)
+            sources.delete(connection, _found(connection, source_id).id)
+
+        await self._database.write(work)
+
+    def _with_credentials(
+        self,
+        record: SourceRecord,
+        adapter: SourceAdapter,
+        token: str | None,
+        chosen_secret: str | None,
+    ) -> tuple[SourceRecord, str | None]:
+        secret = (chosen_secret or signing.new_secret()) if adapter.takes_signature else None
+        place = f"sources/{record.id}/signing_secret"
+        changed = replace(
+            record,
+            token_digest=credentials.digest(token) if token else None,
+            signing_secret_sealed=self._sealer.seal(secret, place) if secret else None,
+        )
+        return changed, secret
+
+    def _with_previous(self, record: SourceRecord) -> SourceRecord:
+        """The record with its credentials in the place of the previous ones."""
+        now = to_micros(self._clock())
+        if not self._overlap:
+            return replace(
+                record,
+                previous_token_digest=None,
+                previous_signing_secret_sealed=None,
+                previous_expires_at=None,
+                updated_at=now,
+            )
+        place = f"sources/{record.id}/"
+        sealed = record.signing_secret_sealed
+        if sealed is not None:
+            secret = self._sealer.open(sealed, place + "signing_secret")
+            sealed = self._sealer.seal(secret, place + "previous_signing_secret")
+        return replace(
+            record,
+            previous_token_digest=record.token_digest,
+            previous_signing_secret_sealed=sealed,
+            previous_expires_at=now + self._overlap,
+            updated_at=now,
+        )
+
+    def _check_url_length(self, draft: SourceDraft, token: str | None) -> None:
+        if draft.kind != _PATH_KIND:
+            return
+        url = f"{self._ingest_url(draft.name)}/{_LONGEST_TYPE}?token={token}"
+        if len(url) > _LONGEST_URL:
+            raise field_errors.refuse_one(
+                "#/name",
+                f"The longest URL of this source would have {len(url)} characters, and the"
+                f" sender keeps {_LONGEST_URL} at most; take {len(url) - _LONGEST_URL} from the"
+                " name or from RELAY_PUBLIC_URL.",
+            )
+
+    def _ingest_url(self, name: str) -> str:
+        return f"{self._public_url}/webhooks/{name}"
+
+    def _view(self, record: SourceRecord) -> Source:
+        return Source(
+            id=record.id,
+            name=record.name,
+            kind=record.kind,
+            strict=record.strict,
+            settings=record.settings,
+            ingest_url=self._ingest_url(record.name),
+            created_at=from_micros(record.created_at),
+            updated_at=from_micros(record.updated_at),
+        )
+
+
+def _found(connection: ReadConnection | WriteConnection, source_id: str) -> SourceRecord:
+    record = sources.get(connection, source_id) if is_id(source_id, "src") else None
+    if record is None:
+        raise NotFound("There is no source with this id.")
+    return record

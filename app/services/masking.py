@@ -1,0 +1,45 @@
+"""What of a request and a reply may be shown and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+import httpx
+
+_ALWAYS = frozenset(
+    {"token", "api_key", "apikey", "key", "secret", "api_secret", "access_token", "password", "signature", "sig"}
+)  # fmt: skip
+_MASK = "***"
+# The database refuses NUL, terminals obey the rest.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+class Masking:
+    """Masks the query parameters a connector calls secret, and the values of its secret settings."""
+
+    def __init__(self, secret_query: Iterable[str] = (), secrets: Iterable[str] = ()) -> None:
+        self._names = _ALWAYS | frozenset(secret_query)
+        self._secrets = tuple(secret for secret in secrets if len(secret) >= 6)  # noqa: PLR2004  shorter ones would mask ordinary words
+        self._masked = lru_cache(maxsize=16)(self._mask)
+
+    def url(self, url: httpx.URL) -> str:
+        """The URL with its secrets masked."""
+        return self._masked(str(url))
+
+    def text(self, text: str) -> str:
+        """A reply's text with secrets masked and without control characters."""
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return _CONTROL.sub("�", text)
+
+    def _mask(self, text: str) -> str:
+        url = httpx.URL(text)
+        if url.query:
+            pairs = [
+                (name, _MASK if name.lower() in self._names else value)
+                for name, value in url.params.multi_items()
+            ]
+            url = url.copy_with(query="&".join(f"{n}={v}" for n, v in pairs).encode())
+        return self.text(str(url))

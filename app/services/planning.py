@@ -1,0 +1,178 @@
+"""From a request to rows: what event it is, whose, and which targets it is for.
+
+Pure but for the ids it makes: the same request under the same configuration gives the same plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain import strict_json
+from app.domain.catalogue import CATALOGUE
+from app.domain.clock import to_micros
+from app.domain.errors import RelayLoop, UnknownEventType, UnsupportedEncoding, UnsupportedMediaType
+from app.domain.expressions import ExpressionError, variables_of
+from app.domain.ids import new_id
+from app.domain.model import Event, RawRequest, Reading
+from app.services.configuration import BoundSource, BoundTarget, Configuration
+from app.store.intake import NewDelivery, NewEvent
+
+MOST_HOPS = 3
+_JSON_TYPES = frozenset({"", "application/json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One event and its deliveries, ready to be stored."""
+
+    event: NewEvent
+    deliveries: tuple[NewDelivery, ...]
+
+
+def read_request(source: BoundSource, request: RawRequest) -> Reading:
+    """What an authenticated request says. Raises Unreadable, InvalidRequest or UnknownEventType."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", ""}:
+        raise UnsupportedEncoding(
+            f"Content-Encoding {encoding[:40]!r} is not undone here; send the body uncompressed."
+        )
+    _require_json(request.headers.get("content-type", ""))
+    document = strict_json.read_strict(request.body)
+    reading = source.adapter.read(request, document)
+    if source.strict and reading.type not in CATALOGUE:
+        raise UnknownEventType(
+            f"The source {source.name!r} is strict and does not know the event type"
+            f" {reading.type!r}; see /v1/event-types."
+        )
+    return reading
+
+
+def _require_json(content_type: str) -> None:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(
+            f"Content-Type {media_type[:60]!r} cannot be read; send application/json."
+        )
+
+
+def hop_of(request: RawRequest) -> int:
+    """How many relays the request has been through. Raises RelayLoop past MOST_HOPS."""
+    text = request.headers.get("relay-hop", "")
+    hop = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004  three digits are plenty
+    if hop > MOST_HOPS:
+        raise RelayLoop(
+            f"The event came through {hop} relays; a target of this relay probably points back at it."
+        )
+    return hop
+
+
+def event_of(
+    reading: Reading, *, event_id: str, source: str, received_at: datetime, hop: int
+) -> Event:
+    """The event a reading is, once it has an id and a source."""
+    return Event(
+        id=event_id,
+        type=reading.type,
+        source=source,
+        occurred_at=reading.occurred_at or received_at,
+        received_at=received_at,
+        test=reading.test,
+        subject=f"{source}/{reading.subject}" if reading.subject else None,
+        data=reading.data,
+        customer=reading.customer,
+        membership=reading.membership,
+        payment=reading.payment,
+        site=reading.site,
+        domain=reading.domain,
+        context=reading.context,
+        hop=hop,
+    )
+
+
+def plan_request(
+    configuration: Configuration, source: BoundSource, request: RawRequest, reading: Reading
+) -> Plan:
+    """The rows of one event that came in over HTTP."""
+    event = event_of(
+        reading,
+        event_id=new_id("evt"),
+        source=source.name,
+        received_at=request.received_at,
+        hop=hop_of(request),
+    )
+    key, fingerprint, expires_at = _dedupe(source, request, reading)
+    kept = {
+        name: request.headers[name]
+        for name in source.adapter.kept_headers
+        if name in request.headers
+    }
+    new = NewEvent(
+        id=event.id,
+        source_id=source.id,
+        source=source.name,
+        kind=source.kind,
+        type=event.type,
+        subject=event.subject,
+        test=event.test,
+        external_id=reading.dedupe_id,
+        hop=event.hop,
+        occurred_at=to_micros(event.occurred_at),
+        received_at=to_micros(event.received_at),
+        content_type=request.headers.get("content-type", "application/json")[:255],
+        headers=strict_json.write(kept).decode() if kept else None,
+        body=request.body,
+        dedupe_key=key,
+        fingerprint=fingerprint,
+        dedupe_expires_at=expires_at,
+    )
+    return Plan(new, plan_deliveries(configuration, event))
+
+
+def _dedupe(
+    source: BoundSource, request: RawRequest, reading: Reading
+) -> tuple[bytes | None, bytes, int | None]:
+    content = reading.type.encode() + b"\0" + strict_json.canonical(reading.data)
+    fingerprint = hashlib.sha256(content).digest()
+    if reading.dedupe_id is not None:
+        key = hashlib.sha256(b"id\0" + reading.dedupe_id.encode()).digest()
+        return key, fingerprint, None
+    if source.dedupe_window == 0:
+        return None, fingerprint, None
+    key = hashlib.sha256(b"content\0" + fingerprint).digest()
+    return key, fingerprint, to_micros(request.received_at) + source.dedupe_window * 1_000_000
+
+
+def plan_deliveries(configuration: Configuration, event: Event) -> tuple[NewDelivery, ...]:
+    """One delivery for every target the event is for."""
+    return tuple(
+        delivery
+        for route in configuration.routes.candidates(event.source, event.type)
+        if (delivery := _deliver_to(configuration.targets[route.target_id], route.filter, event))
+    )
+
+
+def _deliver_to(target: BoundTarget, condition: object, event: Event) -> NewDelivery | None:
+    reason = skip_reason(target, event)
+    if callable(condition):
+        try:
+            if not condition(variables_of(event)):
+                return None
+        except ExpressionError as error:
+            reason = f"The filter could not be evaluated: {error}"
+    return NewDelivery(
+        id=new_id("dlv"),
+        event_id=event.id,
+        target_id=target.id,
+        subject=event.subject if target.ordered else None,
+        created_at=to_micros(event.received_at),
+        reason=reason,
+    )
+
+
+def skip_reason(target: BoundTarget, event: Event) -> str | None:
+    """Why an event is not sent to a target it was routed to, None when it is."""
+    if event.test and not target.connector.takes_tests:
+        return "The event comes from a test button; it is not sent to CRM and analytics targets."
+    return target.connector.skip(event)

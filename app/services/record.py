@@ -1,0 +1,322 @@
+"""What became of attempts, written down: many at once, in one transaction."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.domain import strict_json
+from app.domain.clock import Clock, to_micros
+from app.domain.errors import RelayError
+from app.domain.ids import new_id
+from app.domain.outcome import OutcomeKind
+from app.services import news
+from app.services.batching import Batcher
+from app.services.configuration import ConfigurationCache
+from app.services.dispatch import Result
+from app.services.planning import Plan
+from app.services.verdict import FAILURES, TAKEN, Verdict, verdict
+from app.store import effects, intake, results, target_state, wakeups
+from app.store.database import Database, WriteConnection
+from app.store.results import NewAttempt, Postponed, Settled
+
+_log = structlog.get_logger(__name__)
+_MICROS = 1_000_000
+_REASON = 500
+#: How often a healthy target's last success is written, in microseconds.
+_SUCCESS_EVERY = 5 * _MICROS
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One flush: the results with their verdicts, and what they ask for beside their own rows."""
+
+    judged: list[tuple[Result, Verdict]]
+    now: int
+    plans: list[Plan] = field(default_factory=list)
+    disable: dict[str, str] = field(default_factory=dict)
+
+
+class Recorder:
+    """Writes results and answers once they are committed.
+
+    `observe` is called with every result and verdict that counted; `arrived` when news were queued.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        configuration: ConfigurationCache,
+        clock: Clock,
+        *,
+        owner: str,
+        disable_after: int,
+        chance: Callable[[], float] = random.random,
+        arrived: Callable[[], None] = lambda: None,
+        observe: Callable[[Result, Verdict], None] = lambda _result, _verdict: None,
+    ) -> None:
+        self._database = database
+        self._configuration = configuration
+        self._clock = clock
+        self._owner = owner
+        self._disable_after = disable_after * _MICROS
+        self._chance = chance
+        self._arrived = arrived
+        self._observe = observe
+        self._last_success: dict[str, int] = {}
+        self._throttles: dict[str, int] = {}
+        self._batcher: Batcher[Result, None] = Batcher(self._flush)
+
+    async def record(self, result: Result) -> None:
+        """Write one result; returns after the commit. Raises StoreUnavailable."""
+        await self._batcher.put(result)
+
+    async def drain(self) -> None:
+        """Wait until everything is written."""
+        await self._batcher.drain()
+
+    async def _flush(self, batch: Sequence[Result]) -> Sequence[RelayError | None]:
+        targets = self._configuration.current.targets
+        judged = [
+            (
+                result,
+                verdict(
+                    result,
+                    targets.get(result.claimed.target_id),
+                    self._chance(),
+                    self._throttles_in_a_row(result),
+                ),
+            )
+            for result in batch
+        ]
+        flush = _Batch(judged, to_micros(self._clock()))
+        await self._database.write(lambda c: self._write(c, flush))
+        for target_id, reason in flush.disable.items():
+            await self._disable(target_id, reason, flush)
+        if flush.plans:
+            self._arrived()
+        for result, ruling in judged:
+            self._observe(result, ruling)
+        return [None] * len(batch)
+
+    def _throttles_in_a_row(self, result: Result) -> int:
+        target_id, kind = result.claimed.target_id, result.outcome.kind
+        if kind is OutcomeKind.THROTTLE:
+            self._throttles[target_id] = self._throttles.get(target_id, 0) + 1
+        elif kind in TAKEN:
+            self._throttles.pop(target_id, None)
+        return self._throttles.get(target_id, 1)
+
+    def _write(self, connection: WriteConnection, batch: _Batch) -> None:
+        batch.plans.clear()
+        batch.disable.clear()
+        counted = _settle(connection, batch)
+        counted |= _postpone(connection, batch)
+        results.insert_attempts(connection, self._attempts(batch, counted))
+        ours = [pair for pair in batch.judged if pair[0].claimed.id in counted]
+        self._effects(connection, batch, ours)
+        self._links(connection, batch, ours)
+        self._target_states(connection, batch, ours)
+        self._announce_failures(batch, ours)
+        if batch.plans:
+            intake.insert(
+                connection,
+                [plan.event for plan in batch.plans],
+                [delivery for plan in batch.plans for delivery in plan.deliveries],
+            )
+            wakeups.notify(connection)
+
+    def _attempts(self, batch: _Batch, counted: set[str]) -> list[NewAttempt]:
+        return [
+            NewAttempt(
+                delivery_id=result.claimed.id,
+                id=new_id("att"),
+                number=result.claimed.attempts + 1,
+                outcome=result.outcome.kind.value if result.claimed.id in counted else "stale",
+                reason=result.outcome.reason[:_REASON],
+                started_at=result.started_at,
+                duration_micros=result.duration_micros,
+                worker=self._owner,
+                exchanges=strict_json.write(result.exchanges).decode(),
+            )
+            for result, _ in batch.judged
+            if result.attempted
+        ]
+
+    def _effects(
+        self, connection: WriteConnection, batch: _Batch, ours: list[tuple[Result, Verdict]]
+    ) -> None:
+        with_effect = [
+            ((r.claimed.target_id, r.effect, r.claimed.id), v.status) for r, v in ours if r.effect
+        ]
+        done = sorted(key for key, status in with_effect if status == "succeeded")
+        given_up = sorted(
+            key for key, status in with_effect if status is not None and status != "succeeded"
+        )
+        effects.finish(connection, done, batch.now)
+        effects.release(connection, given_up)
+
+    def _links(
+        self, connection: WriteConnection, batch: _Batch, ours: list[tuple[Result, Verdict]]
+    ) -> None:
+        for result, _ in ours:
+            subject = result.claimed.subject
+            if subject is None:
+                continue
+            target_id, external_id = result.claimed.target_id, result.outcome.external_id
+            if result.outcome.forget_id and external_id is None:
+                target_state.forget_link(connection, target_id, subject)
+            if external_id is None or external_id == result.claimed.remembered_id:
+                continue
+            if target_state.remember_link(connection, target_id, subject, external_id, batch.now):
+                self._announce_link(batch, result, external_id)
+
+    def _announce_link(self, batch: _Batch, result: Result, external_id: str) -> None:
+        configuration = self._configuration.current
+        target = configuration.targets.get(result.claimed.target_id)
+        if target is None or result.event is None or result.claimed.kind == news.KIND:
+            return
+        batch.plans.append(
+            news.contact_linked(
+                configuration,
+                now=batch.now,
+                target=target.name,
+                connector=target.connector.name,
+                external_id=external_id,
+                about=result.event,
+            )
+        )
+
+    def _announce_failures(self, batch: _Batch, ours: list[tuple[Result, Verdict]]) -> None:
+        configuration = self._configuration.current
+        for result, ruling in ours:
+            # News about news would never end.
+            if (
+                ruling.status != "failed"
+                or result.event is None
+                or result.claimed.kind == news.KIND
+            ):
+                continue
+            target = configuration.targets.get(result.claimed.target_id)
+            batch.plans.append(
+                news.delivery_failed(
+                    configuration,
+                    now=batch.now,
+                    delivery_id=result.claimed.id,
+                    target=target.name if target else result.claimed.target_id,
+                    reason=result.outcome.reason[:_REASON],
+                    about=result.event,
+                )
+            )
+
+    def _target_states(
+        self, connection: WriteConnection, batch: _Batch, ours: list[tuple[Result, Verdict]]
+    ) -> None:
+        by_target: dict[str, list[tuple[Result, Verdict]]] = {}
+        for pair in ours:
+            by_target.setdefault(pair[0].claimed.target_id, []).append(pair)
+        for target_id in sorted(by_target):
+            self._target_state(connection, batch, target_id, by_target[target_id])
+
+    def _target_state(
+        self,
+        connection: WriteConnection,
+        batch: _Batch,
+        target_id: str,
+        pairs: list[tuple[Result, Verdict]],
+    ) -> None:
+        kinds = {result.outcome.kind for result, _ in pairs if result.attempted}
+        rests = [ruling.rest for _, ruling in pairs if ruling.rest is not None]
+        if rests:
+            until = batch.now + int(max(rests) * _MICROS)
+            target_state.throttle(connection, target_id, until)
+        if kinds & TAKEN:
+            if batch.now - self._last_success.get(target_id, 0) > _SUCCESS_EVERY:
+                target_state.succeeded(connection, target_id, batch.now)
+                self._last_success[target_id] = batch.now
+        elif kinds & FAILURES:
+            self._last_success.pop(target_id, None)
+            since = target_state.failed(connection, target_id, batch.now)
+            long_enough = batch.now - since >= self._disable_after
+            if long_enough and not target_state.took_anything_since(connection, target_id, since):
+                days = self._disable_after / _MICROS / 86_400
+                batch.disable[target_id] = f"Nothing but failures for {days:g} days."
+        for _, ruling in pairs:
+            if ruling.disable is not None:
+                batch.disable[target_id] = ruling.disable
+
+    async def _disable(self, target_id: str, reason: str, batch: _Batch) -> None:
+        # A transaction of its own: changes of the configuration wait for one another, and nothing
+        # else is locked while this one waits.
+        def work(connection: WriteConnection) -> bool:
+            if not target_state.disable(connection, target_id, reason[:_REASON], batch.now):
+                return False
+            configuration = self._configuration.load_if_moved(connection)
+            target = configuration.targets.get(target_id)
+            name = target.name if target else target_id
+            plan = news.target_disabled(
+                configuration,
+                now=batch.now,
+                target_id=target_id,
+                target=name,
+                reason=reason[:_REASON],
+            )
+            intake.insert(connection, [plan.event], plan.deliveries)
+            wakeups.notify(connection)
+            return True
+
+        if await self._database.write(work):
+            _log.warning("target.disabled", target_id=target_id, reason=reason)
+            self._arrived()
+
+
+def _settle(connection: WriteConnection, batch: _Batch) -> set[str]:
+    return results.settle(
+        connection,
+        [
+            Settled(
+                delivery_id=result.claimed.id,
+                fence=result.claimed.fence,
+                status=ruling.status,
+                reason=result.outcome.reason[:_REASON] or None,
+                attempts=ruling.attempts,
+                external_id=result.outcome.external_id,
+                first_delivery_id=result.first_delivery_id,
+                finished_at=batch.now,
+            )
+            for result, ruling in batch.judged
+            if ruling.status is not None
+        ],
+    )
+
+
+def _postpone(connection: WriteConnection, batch: _Batch) -> set[str]:
+    waiting = [
+        (r, v, batch.now + int(v.wait * _MICROS)) for r, v in batch.judged if v.status is None
+    ]
+    counted = results.postpone(
+        connection,
+        [
+            Postponed(
+                delivery_id=result.claimed.id,
+                fence=result.claimed.fence,
+                due_at=due_at,
+                attempts=ruling.attempts,
+                reason=result.outcome.reason[:_REASON],
+                single=result.single or result.claimed.single,
+            )
+            for result, ruling, due_at in waiting
+        ],
+    )
+    results.hold_back_followers(
+        connection,
+        [
+            (result.claimed.target_id, result.claimed.ordered_subject, due_at)
+            for result, _, due_at in waiting
+            if result.claimed.ordered_subject is not None and result.claimed.id in counted
+        ],
+    )
+    return counted

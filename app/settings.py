@@ -1,0 +1,199 @@
+"""The settings: environment variables with the prefix `RELAY_`, read once at start-up.
+
+The settings reference in the docs and `.env.example` are generated from this class.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+class Settings(BaseSettings):
+    """How this relay runs. Frozen: a change needs a restart."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELAY_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`production` refuses generated keys and insecure targets.",
+    )
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy-style URL: `postgresql://user:password@host/name`, or `sqlite:///path`. Empty: a SQLite file in the data directory.",
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Where the SQLite file and the generated master key live."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Master key that seals secrets at rest: base64 of 32 bytes. Generated once into the data directory when absent (development only).",
+    )
+    previous_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Older master keys, comma-separated: they still open what they sealed."
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        description="Bootstrap API key with every scope, 32 characters or more. Generated and printed once when absent.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        "",
+        description="How senders reach this relay, for the URLs it shows. Empty: made of host and port.",
+    )
+    allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="CIDRs that targets may reach although they are private, comma-separated (for example 10.0.0.0/8).",
+    )
+    denied_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="CIDRs that targets may never reach, comma-separated."
+    )
+    nat64: bool = Field(
+        False, description="Judge NAT64 addresses (64:ff9b::/96) by the IPv4 address inside."
+    )
+    require_https: bool | None = Field(
+        None, description="Refuse http:// targets. Empty: only in production."
+    )
+    embedded_worker: bool = Field(
+        True, description="Deliver from inside the API process; false where `relay worker` runs."
+    )
+    processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
+    body_limit: int = Field(
+        1_048_576, ge=1024, le=67_108_864, description="Largest request body, in bytes."
+    )
+    body_timeout: float = Field(
+        10.0, gt=0, le=300, description="Seconds within which a request body must arrive."
+    )
+    header_limit: int = Field(
+        32_768, ge=4096, le=1_048_576, description="Largest sum of request header bytes."
+    )
+    header_count_limit: int = Field(100, ge=20, le=1000, description="Most request header fields.")
+    max_connections: int = Field(
+        2_000, ge=10, description="Most simultaneous inbound connections per process; more get 503."
+    )
+    dedupe_window: int = Field(
+        600,
+        ge=0,
+        le=604_800,
+        description="Seconds within which the same content from a sender without ids is one event.",
+    )
+    attempt_timeout: float = Field(
+        20.0, gt=0, le=300, description="Seconds one attempt may take in all, DNS included."
+    )
+    lease: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Seconds a worker may hold a delivery; over attempt_timeout.",
+    )
+    grace: float = Field(
+        25.0, ge=0, le=300, description="Seconds a stopping worker lets running attempts finish."
+    )
+    max_in_flight: int = Field(
+        200, ge=1, le=10_000, description="Most attempts at one time per worker process."
+    )
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="Days that settled events, bodies and attempts are kept."
+    )
+    rotation_overlap: int = Field(
+        86_400, ge=0, description="Seconds an old secret stays valid after a rotation."
+    )
+    disable_after: int = Field(
+        432_000,
+        ge=60,
+        description="Seconds of nothing but failures after which a target is disabled.",
+    )
+    docs: bool = Field(True, description="Serve /docs, /redoc and /openapi.json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`json` writes one object per line."
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        description="Proxies whose X-Forwarded-* headers are believed, comma-separated.",
+    )
+    pool_size: int = Field(10, ge=2, le=200, description="PostgreSQL connections per process.")
+
+    @field_validator("previous_secret_keys", mode="before")
+    @classmethod
+    def _list_of_keys(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("allowed_private_networks", "denied_networks", mode="before")
+    @classmethod
+    def _list_of_networks(cls, value: Any) -> Any:
+        parts = _split(value)
+        return tuple(ip_network(part) if isinstance(part, str) else part for part in parts)
+
+    @field_validator("secret_key", "admin_key", "require_https", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:  # noqa: PLR2004  the contract's length
+            raise ValueError("RELAY_ADMIN_KEY must have 32 characters or more")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.lease <= self.attempt_timeout + 5:
+            raise ValueError(
+                "RELAY_LEASE must be at least 5 seconds longer than RELAY_ATTEMPT_TIMEOUT:"
+                " a delivery would be taken over while it is still being sent"
+            )
+        if self.environment == "production":
+            self._refuse_unsafe_production()
+        return self
+
+    def _refuse_unsafe_production(self) -> None:
+        if self.secret_key is None:
+            raise ValueError(
+                "RELAY_SECRET_KEY must be set in production; make one with: openssl rand -base64 32"
+            )
+        if self.admin_key is not None and len(set(self.admin_key.get_secret_value())) < 8:  # noqa: PLR2004  fewer different characters is no key
+            raise ValueError("RELAY_ADMIN_KEY is too simple for production")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, with the embedded SQLite file where none is set."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'relay.db'}"
+
+    @property
+    def resolved_public_url(self) -> str:
+        """The base URL that senders use, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "localhost" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def https_required(self) -> bool:
+        """True when targets must use https."""
+        if self.require_https is not None:
+            return self.require_https
+        return self.environment == "production"

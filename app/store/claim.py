@@ -1,0 +1,256 @@
+"""Taking work: the one place where the two databases are spoken to differently.
+
+A claim reads only rows that are due, by one index range scan a target, so its cost follows the
+number of targets with work and never the number of past deliveries.
+On PostgreSQL the targets' state rows are locked first, one worker after another: slots and rates
+are counted once over all workers, and the scans skip what somebody else holds.
+On SQLite the transaction holds the write lock from its first statement, which does the same.
+Where order counts (`subject` is set), only the oldest delivery of a subject can be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.domain import strict_json
+from app.store.database import WriteConnection
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyTarget:
+    """A target with work that is due, as far as its own limits allow.
+
+    `leased` counts its deliveries in flight over all workers; `tokens` and `refilled_at` are the
+    state of its rate bucket.
+    """
+
+    id: str
+    max_in_flight: int
+    leased: int
+    per_second: float | None
+    tokens: float
+    refilled_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """A delivery this worker holds until `lease_until`, with the event it carries."""
+
+    id: str
+    target_id: str
+    event_id: str
+    ordered_subject: str | None
+    attempts: int
+    single: bool
+    fence: int
+    source_id: str
+    source: str
+    kind: str
+    type: str
+    subject: str | None
+    test: bool
+    hop: int
+    occurred_at: int
+    received_at: int
+    content_type: str
+    headers: str | None
+    body: bytes
+    remembered_id: str | None
+
+
+_READY = (
+    "SELECT s.target_id, t.max_in_flight, t.rate_limit, s.tokens, s.refilled_at"
+    " FROM target_state s JOIN targets t ON t.id = s.target_id"
+    " WHERE t.status = 'active' AND s.throttled_until <= :now AND EXISTS ("
+    "SELECT 1 FROM queue q WHERE q.target_id = s.target_id AND q.lease_until IS NULL"
+    " AND q.due_at <= :now) ORDER BY s.target_id"
+)
+_READY_SQLITE = sa.text(_READY)
+_READY_POSTGRESQL = sa.text(_READY + " FOR NO KEY UPDATE OF s")
+_LEASED = sa.text(
+    "SELECT target_id, count(*) FROM queue WHERE lease_until IS NOT NULL GROUP BY target_id"
+)
+
+_CANDIDATES = (
+    "q.lease_until IS NULL AND q.due_at <= {now} AND (q.subject IS NULL OR NOT EXISTS ("
+    "SELECT 1 FROM queue e WHERE e.target_id = q.target_id AND e.subject = q.subject"
+    " AND e.delivery_id < q.delivery_id)) ORDER BY q.due_at, q.delivery_id LIMIT {slots}"
+)
+_EVENT_COLUMNS = (
+    "e.source_id, e.source, e.kind, e.type, e.subject AS event_subject, e.test, e.hop,"
+    " e.occurred_at, e.received_at, b.content_type, b.headers, b.body, l.external_id"
+)
+_JOINS = (
+    " JOIN events e ON e.id = {q}.event_id JOIN event_bodies b ON b.event_id = {q}.event_id"
+    " LEFT JOIN links l ON l.target_id = {q}.target_id AND l.subject = e.subject"
+    " ORDER BY {q}.delivery_id"
+)
+_QUEUE_COLUMNS = (
+    "{q}.delivery_id, {q}.target_id, {q}.event_id, {q}.subject, {q}.attempts, {q}.single, {q}.fence"
+)
+
+# $1 target ids, $2 slots of each, $3 now, $4 lease_until, $5 owner, $6 fence.
+CLAIM_POSTGRESQL = (
+    "WITH picked AS (SELECT c.delivery_id FROM unnest($1::varchar[], $2::integer[])"  # noqa: S608  no outside text
+    " AS w (target_id, slots) CROSS JOIN LATERAL (SELECT q.delivery_id FROM queue q"
+    " WHERE q.target_id = w.target_id AND "
+    + _CANDIDATES.format(now="$3::bigint", slots="w.slots")
+    + " FOR UPDATE SKIP LOCKED) c), taken AS (UPDATE queue SET lease_until = $4::bigint,"
+    " lease_owner = $5::varchar, fence = $6::bigint FROM picked"
+    " WHERE queue.delivery_id = picked.delivery_id RETURNING "
+    + _QUEUE_COLUMNS.format(q="queue")
+    + ") SELECT "
+    + _QUEUE_COLUMNS.format(q="taken")
+    + ", "
+    + _EVENT_COLUMNS
+    + " FROM taken"
+    + _JOINS.format(q="taken")
+)
+
+# Parameters: now, target id, slots, lease_until, owner, fence.
+CLAIM_SQLITE = (
+    "UPDATE queue SET lease_until = ?4, lease_owner = ?5, fence = ?6 WHERE delivery_id IN ("  # noqa: S608  no outside text
+    "SELECT q.delivery_id FROM queue q WHERE q.target_id = ?2 AND "
+    + _CANDIDATES.format(now="?1", slots="?3")
+    + ") RETURNING delivery_id"
+)
+_TAKEN_SQLITE = (
+    "SELECT "  # noqa: S608  no outside text
+    + _QUEUE_COLUMNS.format(q="q")
+    + ", "
+    + _EVENT_COLUMNS
+    + " FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
+    + _JOINS.format(q="q")
+)
+
+
+def ready_targets(connection: WriteConnection, now: int) -> list[ReadyTarget]:
+    """The active targets with work that is due, locked until the transaction ends."""
+    postgresql = connection.dialect.name == "postgresql"
+    rows = connection.execute(
+        _READY_POSTGRESQL if postgresql else _READY_SQLITE, {"now": now}
+    ).all()
+    if not rows:
+        return []
+    # Counted after the locks are held: what the last claim took is visible now.
+    leased = {row[0]: row[1] for row in connection.execute(_LEASED)}
+    return [
+        ReadyTarget(
+            id=row[0],
+            max_in_flight=row[1],
+            leased=leased.get(row[0], 0),
+            per_second=_per_second(row[2]),
+            tokens=row[3],
+            refilled_at=row[4],
+        )
+        for row in rows
+    ]
+
+
+def _per_second(text: str | None) -> float | None:
+    return None if text is None else float(strict_json.read_trusted(text.encode())["per_second"])
+
+
+def take(
+    connection: WriteConnection,
+    slots: Sequence[tuple[str, int]],
+    *,
+    now: int,
+    lease_until: int,
+    owner: str,
+) -> list[ClaimedDelivery]:
+    """Lease up to so many due deliveries of each target; the fence is the moment of the claim."""
+    if connection.dialect.name == "postgresql":
+        ids, counts = [target for target, _ in slots], [count for _, count in slots]
+        rows = connection.exec_driver_sql(
+            CLAIM_POSTGRESQL, (ids, counts, now, lease_until, owner, now)
+        )
+        return [_claimed(row) for row in rows]
+    taken: list[str] = []
+    for target, count in slots:
+        found = connection.exec_driver_sql(
+            CLAIM_SQLITE, (now, target, count, lease_until, owner, now)
+        )
+        taken += [row[0] for row in found]
+    if not taken:
+        return []
+    rows = connection.exec_driver_sql(_TAKEN_SQLITE, (_json_list(taken),))
+    return [_claimed(row) for row in rows]
+
+
+def _json_list(ids: Sequence[str]) -> str:
+    return '["' + '","'.join(ids) + '"]'
+
+
+def _claimed(row: Any) -> ClaimedDelivery:
+    return ClaimedDelivery(
+        id=row[0],
+        target_id=row[1],
+        event_id=row[2],
+        ordered_subject=row[3],
+        attempts=row[4],
+        single=bool(row[5]),
+        fence=row[6],
+        source_id=row[7],
+        source=row[8],
+        kind=row[9],
+        type=row[10],
+        subject=row[11],
+        test=bool(row[12]),
+        hop=row[13],
+        occurred_at=row[14],
+        received_at=row[15],
+        content_type=row[16],
+        headers=row[17],
+        body=row[18],
+        remembered_id=row[19],
+    )
+
+
+def spend_tokens(connection: WriteConnection, states: Sequence[tuple[str, float, int]]) -> None:
+    """Write back the rate buckets: target id, tokens left, moment of the refill."""
+    if states:
+        connection.execute(
+            sa.text(
+                "UPDATE target_state SET tokens = :tokens, refilled_at = :at WHERE target_id = :id"
+            ),
+            [{"id": target, "tokens": tokens, "at": at} for target, tokens, at in states],
+        )
+
+
+def next_due(connection: WriteConnection, now: int) -> int | None:
+    """When the next delivery that nobody holds falls due, None when there is none."""
+    found = connection.execute(
+        sa.text(
+            "SELECT min(q.due) FROM (SELECT (SELECT min(due_at) FROM queue WHERE"
+            " target_id = s.target_id AND lease_until IS NULL AND due_at > :now) AS due"
+            " FROM target_state s JOIN targets t ON t.id = s.target_id"
+            " WHERE t.status = 'active') q"
+        ),
+        {"now": now},
+    ).scalar()
+    return None if found is None else int(found)
+
+
+def release(connection: WriteConnection, owner: str, now: int) -> int:
+    """Give back everything `owner` holds, due at once and not counted; answers how many."""
+    return connection.execute(
+        sa.text(
+            "UPDATE queue SET lease_until = NULL, lease_owner = NULL, due_at = :now"
+            " WHERE lease_owner = :owner AND lease_until IS NOT NULL"
+        ),
+        {"owner": owner, "now": now},
+    ).rowcount
+
+
+def lease_owners(connection: WriteConnection) -> list[str]:
+    """Who holds deliveries now."""
+    return list(
+        connection.execute(
+            sa.text("SELECT DISTINCT lease_owner FROM queue WHERE lease_until IS NOT NULL")
+        ).scalars()
+    )

@@ -1,0 +1,137 @@
+"""Stored events, to be looked at: metadata by filters, bodies one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app.domain.ids import boundary
+from app.store.database import ReadConnection
+from app.store.tables import event_bodies, events
+
+#: How far the time in an id may be from the time beside it, in microseconds: both are read from
+#: the same clock within moments, unless somebody sets that clock meanwhile.
+_SLACK = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """The metadata of one event; times are microseconds."""
+
+    id: str
+    source: str
+    kind: str
+    type: str
+    subject: str | None
+    test: bool
+    external_id: str | None
+    occurred_at: int
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events to list; None asks for any.
+
+    `type` is an exact type, or a pattern with `*` for any run of characters.
+    `since` (inclusive) and `until` (exclusive) are microseconds of the receipt.
+    """
+
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    test: bool | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBody:
+    """A body, byte for byte as received, with the content type it came with."""
+
+    content_type: str
+    body: bytes
+
+
+_COLUMNS = (
+    events.c.id,
+    events.c.source,
+    events.c.kind,
+    events.c.type,
+    events.c.subject,
+    events.c.test,
+    events.c.external_id,
+    events.c.occurred_at,
+    events.c.received_at,
+)
+
+
+def page(
+    connection: ReadConnection, wanted: EventFilter, *, limit: int, before: str | None
+) -> list[EventRecord]:
+    """Up to `limit` events, newest first, those older than the id `before`."""
+    statement = (
+        sa.select(*_COLUMNS).where(*_conditions(wanted)).order_by(events.c.id.desc()).limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(events.c.id < before)
+    return [EventRecord(**row._mapping) for row in connection.execute(statement)]  # noqa: SLF001  the documented way to a row's names
+
+
+def get(connection: ReadConnection, event_id: str) -> EventRecord | None:
+    """The event with this id."""
+    row = connection.execute(sa.select(*_COLUMNS).where(events.c.id == event_id)).one_or_none()
+    return None if row is None else EventRecord(**row._mapping)  # noqa: SLF001  the documented way to a row's names
+
+
+def body(connection: ReadConnection, event_id: str) -> EventBody | None:
+    """The body of the event with this id."""
+    row = connection.execute(
+        sa.select(event_bodies.c.content_type, event_bodies.c.body).where(
+            event_bodies.c.event_id == event_id
+        )
+    ).one_or_none()
+    return None if row is None else EventBody(row[0], bytes(row[1]))
+
+
+def between(
+    identifier: sa.Column[str],
+    moment: sa.Column[int],
+    prefix: str,
+    since: int | None,
+    until: int | None,
+) -> Sequence[sa.ColumnElement[bool]]:
+    """Conditions for rows of a time span.
+
+    `moment` is exact and has no index; the id, which carries its time, bounds the scan.
+    """
+    conditions: list[sa.ColumnElement[bool]] = []
+    if since is not None:
+        lowest = boundary(prefix, max(since - _SLACK, 0) // 1000)
+        conditions += [moment >= since, identifier >= lowest]
+    if until is not None:
+        highest = boundary(prefix, max(until + _SLACK, 0) // 1000)
+        conditions += [moment < until, identifier < highest]
+    return conditions
+
+
+def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
+    conditions = [*between(events.c.id, events.c.received_at, "evt", wanted.since, wanted.until)]
+    if wanted.type is not None:
+        conditions.append(_type_is(wanted.type))
+    if wanted.source is not None:
+        conditions.append(events.c.source == wanted.source)
+    if wanted.subject is not None:
+        conditions.append(events.c.subject == wanted.subject)
+    if wanted.test is not None:
+        conditions.append(events.c.test == wanted.test)
+    return conditions
+
+
+def _type_is(pattern: str) -> sa.ColumnElement[bool]:
+    if "*" not in pattern:
+        return events.c.type == pattern
+    like = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return events.c.type.like(like.replace("*", "%"), escape="\\")

