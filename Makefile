@@ -31,7 +31,7 @@ check: $(VENV)/.dev  ## Lint, types, import rules, migrations, container files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/house -p no:randomly
+	$(BIN)/python -m pytest tests/house tests/integration/test_migrations.py
 
 bench: $(VENV)/.dev  ## Measure ingest, drain and latency; prints a table, writes JSON
 	$(BIN)/python -m benchmarks

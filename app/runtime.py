@@ -125,7 +125,8 @@ class Runtime:
             await self.worker.upkeep.start_up()
             self._spawn(self.worker.dispatcher.run())
             self._spawn(self.worker.upkeep.run())
-            self._spawn(wakeups.listen(self.database, self.worker.dispatcher.wake))
+            if self.database.dialect == "postgresql":
+                self._spawn(wakeups.listen(self.database, self.worker.dispatcher.wake))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

@@ -5,6 +5,7 @@ The settings reference in the docs and `.env.example` are generated from this cl
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
+
+_PUBLIC_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 
 
 def _split(value: Any) -> Any:
@@ -39,6 +42,7 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "",
+        repr=False,  # it may hold a password
         description="SQLAlchemy-style URL: `postgresql://user:password@host/name`, or `sqlite:///path`. Empty: a SQLite file in the data directory.",
     )
     data_dir: Path = Field(
@@ -154,9 +158,25 @@ class Settings(BaseSettings):
 
     @field_validator("admin_key")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 32:  # noqa: PLR2004  the contract's length
+    def _usable_key(cls, value: SecretStr | None) -> SecretStr | None:
+        key = "" if value is None else value.get_secret_value()
+        if value is not None and len(key) < 32:  # noqa: PLR2004  the contract's length
             raise ValueError("RELAY_ADMIN_KEY must have 32 characters or more")
+        if not key.isprintable() or key != key.strip():
+            raise ValueError(
+                "RELAY_ADMIN_KEY must have visible characters only, and no space at either end:"
+                " it is sent in a header"
+            )
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        if value and _PUBLIC_URL.fullmatch(value) is None:
+            raise ValueError(
+                "RELAY_PUBLIC_URL must be a scheme, a host and perhaps a port and a path, such as"
+                " https://relay.example; no user, query or fragment"
+            )
         return value
 
     @model_validator(mode="after")
@@ -189,7 +209,7 @@ class Settings(BaseSettings):
         if self.public_url:
             return self.public_url.rstrip("/")
         host = "localhost" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
-        return f"http://{host}:{self.port}"
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def https_required(self) -> bool:

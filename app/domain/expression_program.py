@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +16,16 @@ from app.domain.expression_syntax import (
     read_syntax,
     refuse,
 )
-from app.domain.expression_variables import KNOWN_FIELDS, KNOWN_NAMES, Variables
+from app.domain.expression_variables import KNOWN_FIELDS, KNOWN_NAMES, MAX_STEPS, Variables
 
 if TYPE_CHECKING:
     import cel
 
 #: No more than this may be built at once: uses of names, times what the variables weigh.
-_MAX_BUILT = 8_000_000
+_MAX_BUILT = 4_000_000
 _MAX_MATCHED = 262_144
 _MAX_PATTERN = 128
-_MAX_REPETITIONS = 64
+_MAX_REPETITIONS = 80
 _MAX_REASON = 300
 
 #: What the library has, less what only its optional values need.
@@ -57,13 +56,17 @@ _FUNCTIONS = (
     "uint",
 )
 _TYPES = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint")
-_REPETITION = re.compile(r"\{\s*([0-9]+)\s*(?:,\s*([0-9]*)\s*)?\}")
+_REPETITION = re.compile(r"(\)?)\{\s*([0-9]+)\s*(?:,\s*([0-9]*)\s*)?\}")
 #: In this mode a pattern may have spaces and comments, also inside a repetition.
 _VERBOSE_MODE = re.compile(r"\(\?[A-Za-z-]*x[A-Za-z-]*[:)]")
 _PARSER_NOISE = re.compile(r"\s*expecting \{.*|^Syntax error: ", re.DOTALL)
 _PARSER_PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _UNDEFINED = re.compile(r"Undefined variable or function: '(\w+)'")
 _LIBRARY_ADVICE = ". Check function arguments and their types."
+_EXHAUSTED: Final = (
+    f"takes more than {MAX_STEPS} steps (fewer for a large event), or makes more than 64 KB,"
+    " in map, filter, all or exists"
+)
 _WRONG_TYPES: Final = (
     "the values have the wrong types for this; nothing is converted by itself"
     " (write 100.0 to calculate with an amount, or double(x), int(x), string(x))"
@@ -90,11 +93,11 @@ class Program:
         Raises:
             ExpressionError: whatever went wrong, a failure inside the library included.
         """
-        if self.references or self.matches:
-            self._check_weight(variables.weight(self.names))
         meter = variables.meter
-        if self.metered:
-            meter.reset()
+        if self.metered or self.references or self.matches:
+            weight = variables.weight(self.names)
+            self._check_weight(weight)
+            meter.reset(weight)
         try:
             result = self.program.execute(variables.context(self.names))
         except (KeyboardInterrupt, SystemExit):
@@ -112,9 +115,7 @@ class Program:
             raise ExpressionError(self.name, "the event is too large for this expression")
 
     def _exhausted(self) -> ExpressionError:
-        return ExpressionError(
-            self.name, "takes more than 1000 steps, or makes more than 64 KB, in map, filter or all"
-        )
+        return ExpressionError(self.name, _EXHAUSTED)
 
     def _failed(self, error: BaseException) -> ExpressionError:
         return ExpressionError(self.name, _run_reason(error))
@@ -204,14 +205,25 @@ def _check_pattern(syntax: Syntax, literal: Token) -> None:
         raise refuse(syntax, literal, f"a pattern is text of at most {_MAX_PATTERN} characters")
     if _VERBOSE_MODE.search(pattern):
         raise refuse(syntax, literal, "a pattern cannot use the x flag")
-    counts = [int(most or least) for least, most in _REPETITION.findall(pattern)]
-    if (math.prod(counts) if "){" in pattern else sum(counts)) > _MAX_REPETITIONS:
+    if _repetitions(pattern) > _MAX_REPETITIONS:
         raise refuse(syntax, literal, f"the pattern repeats more than {_MAX_REPETITIONS} times")
     try:
         _parse(syntax.name, f'"".matches({literal.text})').execute({})
     except RuntimeError as error:
         reason = str(error).removesuffix(_LIBRARY_ADVICE).rpartition("error: ")[2]
         raise refuse(syntax, literal, f"the pattern is not valid: {_one_line(reason)}") from None
+
+
+def _repetitions(pattern: str) -> int:
+    """At most how often counted repetitions multiply a part of the pattern."""
+    single, groups = 0, 1
+    for group, least, most in _REPETITION.findall(pattern):
+        count = int(most or least)
+        if group:
+            groups *= count
+        else:
+            single += count
+    return max(single, 1) * groups
 
 
 def _parse_reason(text: str) -> str:

@@ -37,7 +37,9 @@ KNOWN_NAMES = (
 
 #: A node weighs this much, a string its characters besides.
 _NODE = 8
-_MAX_STEPS = 1_000
+MAX_STEPS = 1_000
+#: Each step may look at all the variables: fewer steps for heavy ones.
+_MAX_STEPS_TIMES_WEIGHT = 128_000_000
 _MAX_STEP_WEIGHT = 65_536
 
 
@@ -102,9 +104,9 @@ class Meter:
     def __init__(self) -> None:
         self.reset()
 
-    def reset(self) -> None:
-        """Begin a new evaluation."""
-        self._steps_left = _MAX_STEPS
+    def reset(self, weight: int = 0) -> None:
+        """Begin a new evaluation that reads variables of this weight."""
+        self._steps_left = min(MAX_STEPS, _MAX_STEPS_TIMES_WEIGHT // max(weight, 1))
         self._weight_left = _MAX_STEP_WEIGHT
 
     @property

@@ -22,6 +22,8 @@ from app.store.sealing import SealBroken, Sealer, decode_master_key
 FIRST_SOURCE = "my-network"
 _KEY_FILE = "secret.key"
 _KEY_BYTES = 32
+# Of 32 random bytes, practically always more than 24 differ.
+_LEAST_DIFFERENT_BYTES = 16
 _KEY_CHECK = "key-check"
 _KEY_CHECK_PLACE = "installation/key-check"
 _KEY_CHECK_TEXT = "the master key opens this"
@@ -35,6 +37,11 @@ def load_keys(settings: Settings) -> Sealer:
     """
     if settings.secret_key is not None:
         current = decode_master_key(settings.secret_key.get_secret_value())
+        if settings.environment == "production" and len(set(current)) < _LEAST_DIFFERENT_BYTES:
+            raise ConfigurationError(
+                "RELAY_SECRET_KEY is too simple for production; make one with:"
+                " openssl rand -base64 32"
+            )
     elif settings.environment == "production":
         raise ConfigurationError(
             "RELAY_SECRET_KEY must be set in production; make one with: openssl rand -base64 32"
@@ -102,17 +109,18 @@ async def ensure_first_source(manage_sources: ManageSources) -> SourceWithCreden
 
 
 def _key_from_file(path: Path) -> bytes:
-    with contextlib.suppress(FileNotFoundError):
-        return decode_master_key(path.read_text(encoding="ascii"), str(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _make_key_file(path)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_key_file(path)
+        text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise ConfigurationError(
-            f"No master key can be written to {path} ({error.strerror}). Make RELAY_DATA_DIR"
-            " writable, or set RELAY_SECRET_KEY; make one with: openssl rand -base64 32"
+            f"The master key in {path} can be neither read nor made ({error.strerror}). Make"
+            " RELAY_DATA_DIR readable and writable, or set RELAY_SECRET_KEY; make one with:"
+            " openssl rand -base64 32"
         ) from error
-    return decode_master_key(path.read_text(encoding="ascii"), str(path))
+    return decode_master_key(text, str(path))
 
 
 def _make_key_file(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from app.domain import signing
+from app.store.sealing import SealBroken, Sealer
 
 _SOURCE_TOKEN_BYTES = 24
 _API_KEY_BYTES = 32
@@ -23,3 +24,14 @@ def new_api_key() -> str:
 def digest(credential: str) -> str:
     """SHA-256 in hexadecimal: enough for a credential that is itself random."""
     return signing.token_digest(credential).hex()
+
+
+def resealed(sealer: Sealer, sealed: str, place: str, new_place: str) -> str | None:
+    """A sealed credential, sealed for another place; None when it opens no more.
+
+    Whoever lost the master key must still be able to make new credentials.
+    """
+    try:
+        return sealer.seal(sealer.open(sealed, place), new_place)
+    except SealBroken:
+        return None

@@ -27,6 +27,7 @@ from app.store.database import Database, ReadConnection, WriteConnection
 from app.store.sealing import Sealer
 from app.store.sources import SourceRecord
 
+#: The kind whose built-in sender knows nothing but a URL, and whose bridge signs.
 _PATH_KIND = "ultimate_multisite"
 # The column of the sender's own table is varchar(191); the contract keeps every URL below it.
 _LONGEST_URL = 190
@@ -81,7 +82,7 @@ class ManageSources:
     async def create(self, draft: SourceDraft) -> SourceWithCredentials:
         """Register a sender. Raises ValidationFailed, and Conflict when the name is taken."""
         adapter = check_draft(draft)
-        token = credentials.new_source_token() if adapter.takes_token else None
+        token = _new_token(adapter)
         self._check_url_length(draft, token)
         now = to_micros(self._clock())
         record = SourceRecord(
@@ -159,7 +160,7 @@ class ManageSources:
             adapter = ADAPTERS[record.kind]
             if error := signing_secret_error(adapter, signing_secret):
                 raise field_errors.refuse([error])
-            token = credentials.new_source_token() if adapter.takes_token else None
+            token = _new_token(adapter)
             retired = self._with_previous(record)
             changed, secret = self._with_credentials(retired, adapter, token, signing_secret)
             sources.update(connection, changed)
@@ -211,8 +212,9 @@ class ManageSources:
         place = f"sources/{record.id}/"
         sealed = record.signing_secret_sealed
         if sealed is not None:
-            secret = self._sealer.open(sealed, place + "signing_secret")
-            sealed = self._sealer.seal(secret, place + "previous_signing_secret")
+            sealed = credentials.resealed(
+                self._sealer, sealed, place + "signing_secret", place + "previous_signing_secret"
+            )
         return replace(
             record,
             previous_token_digest=record.token_digest,
@@ -247,6 +249,12 @@ class ManageSources:
             created_at=from_micros(record.created_at),
             updated_at=from_micros(record.updated_at),
         )
+
+
+def _new_token(adapter: SourceAdapter) -> str | None:
+    """A token for senders that cannot sign, among them the platform's built-in webhooks."""
+    can_sign = adapter.takes_signature and adapter.kind != _PATH_KIND
+    return credentials.new_source_token() if adapter.takes_token and not can_sign else None
 
 
 def _found(connection: ReadConnection | WriteConnection, source_id: str) -> SourceRecord:

@@ -13,7 +13,7 @@ from app.domain.clock import Clock, to_micros
 from app.domain.errors import Conflict, FieldError, NotFound
 from app.domain.ids import is_id, new_id
 from app.domain.target_urls import UrlPolicy
-from app.services import field_errors, target_secrets
+from app.services import credentials, field_errors, target_secrets
 from app.services.listing import Listing, listing
 from app.services.news import SOURCE as RELAY_SOURCE
 from app.services.target_definition import Rules, TargetDraft
@@ -83,17 +83,21 @@ class ManageTargets:
     async def update(self, target_id: str, changes: Mapping[str, Any]) -> Target:
         """Change the fields that `changes` names (names and types of TargetDraft).
 
-        `settings` are merged key by key: null removes one, a mask keeps the stored secret.
+        `settings` are merged key by key: null removes one, a mask keeps the stored secret, unless
+        the destination moves to another host: then secrets must be given again.
         Raises NotFound, ValidationFailed and Conflict.
         """
 
         def change(connection: WriteConnection, record: TargetRecord) -> TargetRecord:
+            rules = Rules(connector_class(record.connector), self._urls)
             wanted = dict(changes)
             if "settings" in wanted:
                 wanted["settings"] = self._merged(record, wanted["settings"])
-            rules = Rules(connector_class(record.connector), self._urls)
-            columns = self._sealed(record.id, rules.columns(wanted))
-            changed = replace(record, **columns)
+            columns = rules.columns(wanted)
+            if "settings" in wanted:
+                kept = target_secrets.kept(columns["secrets"], changes["settings"])
+                rules.check_destination(record.settings, columns["settings"], kept)
+            changed = replace(record, **self._sealed(record.id, columns))
             _check_references(connection, changed, columns.get("sources"))
             return changed
 
@@ -236,10 +240,12 @@ class ManageTargets:
     def _with_previous_secret(self, record: TargetRecord, sealed: str) -> TargetRecord:
         if not self._overlap:
             return replace(record, previous_signing_secret_sealed=None, previous_expires_at=None)
-        secret = self._sealer.open(sealed, f"targets/{record.id}/signing_secret")
+        place = f"targets/{record.id}/"
         return replace(
             record,
-            previous_signing_secret_sealed=self._seal(secret, record.id, "previous_signing_secret"),
+            previous_signing_secret_sealed=credentials.resealed(
+                self._sealer, sealed, place + "signing_secret", place + "previous_signing_secret"
+            ),
             previous_expires_at=to_micros(self._clock()) + self._overlap,
         )
 

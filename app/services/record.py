@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -70,9 +71,9 @@ class Recorder:
         self._throttles: dict[str, int] = {}
         self._batcher: Batcher[Result, None] = Batcher(self._flush)
 
-    async def record(self, result: Result) -> None:
-        """Write one result; returns after the commit. Raises StoreUnavailable."""
-        await self._batcher.put(result)
+    def record(self, result: Result) -> asyncio.Future[None]:
+        """Write one result; the future ends after the commit. Raises StoreUnavailable."""
+        return self._batcher.put(result)
 
     async def drain(self) -> None:
         """Wait until everything is written."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.connectors.base import Connector
@@ -100,6 +101,31 @@ class Rules:
         if errors:
             raise refuse(errors)
         return columns
+
+    def check_destination(
+        self, before: Mapping[str, Any], after: Mapping[str, Any], kept: Sequence[str]
+    ) -> None:
+        """Refuse to send a stored secret to a host it was not given for.
+
+        Else whoever may change a target, but never see its secrets, could have them sent to a
+        host of his own.
+        Raises ValidationFailed that names the secrets that were `kept`.
+        """
+        moved = [
+            name for name in _URL_SETTINGS if self._host(before, name) != self._host(after, name)
+        ]
+        if moved and kept:
+            detail = f"Give it again: {moved[0]} now names another host than it was given for."
+            raise refuse([FieldError(pointer(("settings", name)), detail) for name in kept])
+
+    def _host(self, settings: Mapping[str, Any], name: str) -> tuple[str, str] | None:
+        """Scheme and host that a URL setting names, by itself or by its default."""
+        field = self.connector.Settings.model_fields.get(name)
+        text = settings.get(name) or (field.default if field else None)
+        if not isinstance(text, str):
+            return None
+        url = httpx.URL(text)
+        return url.scheme, url.host
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         try:

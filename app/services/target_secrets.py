@@ -98,5 +98,10 @@ def has_mask(value: Any) -> bool:
     return bool(value == MASK)
 
 
+def kept(secrets: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The names of `secrets` that were stored before and not given anew, as a whole or in part."""
+    return sorted(name for name in secrets if name not in given or has_mask(given[name]))
+
+
 def _place(target_id: str) -> str:
     return f"targets/{target_id}/settings"

@@ -77,9 +77,7 @@ def insert(connection: WriteConnection, record: QuarantineRecord) -> None:
     connection.execute(sa.insert(quarantine).values(asdict(record)))
 
 
-def get(
-    connection: ReadConnection, quarantine_id: str
-) -> QuarantineRecord | None:
+def get(connection: ReadConnection, quarantine_id: str) -> QuarantineRecord | None:
     """The entry with this id, body included."""
     row = connection.execute(
         sa.select(quarantine).where(quarantine.c.id == quarantine_id)

@@ -27,9 +27,10 @@ def notify(connection: WriteConnection) -> None:
 
 
 async def listen(database: Database, wake: Callable[[], None]) -> None:
-    """Call `wake` for every hint, until cancelled; connects again when the connection breaks."""
-    if database.dialect != "postgresql":
-        return
+    """Call `wake` for every hint, until cancelled; connects again when the connection breaks.
+
+    PostgreSQL only: the processes on a SQLite file look by themselves.
+    """
     while True:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await _listen_once(database, wake)

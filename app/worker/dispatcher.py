@@ -124,12 +124,12 @@ class Dispatcher:
 
     async def _record(self, results: Sequence[Result]) -> None:
         """Write results; a store that is away is asked again until the lease runs out."""
-        pending = list(results)
         for _ in range(60):
             try:
-                await asyncio.gather(*(self._recorder.record(result) for result in pending))
+                for recorded in [self._recorder.record(result) for result in results]:
+                    await recorded
             except StoreUnavailable:
                 await asyncio.sleep(_RECORD_RETRY_SECONDS)
             else:
                 return
-        _log.error("dispatcher.results_lost", deliveries=[r.claimed.id for r in pending])
+        _log.error("dispatcher.results_lost", deliveries=[r.claimed.id for r in results])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -112,13 +113,7 @@ def test_any_event_makes_a_valid_request_without_a_person_in_it_or_is_skipped(of
         assert played.outcome.reason
     for document in played.documents:
         assert request_errors("ga4", "collect", document) == []
-        assert "@" not in json.dumps(document).replace(" @", "").replace("@ ", "") or not _address(
-            document
-        )
-
-
-def _address(document) -> bool:
-    return any("@" in text.strip("@ ") and " " not in text for text in _texts(document))
+        assert [text for text in _texts(document) if re.search(r"[^@\s]@[^@\s]", text)] == []
 
 
 def _texts(value):
@@ -383,7 +378,9 @@ def test_cookies_are_understood_whole_or_in_part(client, session, client_id, ses
     assert document["events"][0]["params"].get("session_id") == session_id
 
 
-@pytest.mark.parametrize("client", ["", "ada@example.com", "1234567890", "1.2.3", "x.y", "１.２"])
+@pytest.mark.parametrize(
+    "client", ["", "ada@example.com", "1234567890", "1.2.3", "x.y", "\uff11.\uff12"]
+)
 def test_what_is_no_client_id_is_replaced_and_its_session_is_not_sent(client):
     of = replace(CHECKOUT, context=replace(BROWSER, ga_client_id=client))
     document = hit(of)
@@ -450,8 +447,8 @@ def test_nobody_is_named_anywhere():
         subject="shop/customer/ada@example.com",
     )
     sent = json.dumps(hit(of)).lower()
-    assert "ada" not in sent.replace("g-test", "")
-    assert "555" not in sent
+    for told in ("ada@", "lovelace", "5550199321"):
+        assert told not in sent
 
 
 def test_a_plan_may_be_called_like_a_person_when_it_is_one_word():

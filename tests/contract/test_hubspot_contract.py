@@ -9,11 +9,14 @@ import httpx
 import pytest
 from hypothesis import given
 
+from app.connectors.classify import classify
 from app.connectors.hubspot import HubSpot
+from app.connectors.hubspot_replies import RULES
 from app.domain.outcome import Outcome, OutcomeKind
 from tests.contract.driving import LOST, play, play_by
 from tests.contract.events import (
     ADA,
+    NOW,
     PAID,
     PRO,
     any_event,
@@ -71,6 +74,15 @@ def test_where_the_contract_says_resolve_the_flow_goes_on(sample):
     played = play_to(sample, httpx.Response(200, json={"id": "51"}))
     assert played.lines[-1] == GOES_ON[str(sample)]
     assert played.outcome == Outcome(OutcomeKind.DELIVERED, external_id="51")
+
+
+def refusals_of_a_batch() -> list[Sample]:
+    return [s for s in samples("hubspot", "batch_upsert") if s.status and s.status >= 400]
+
+
+@pytest.mark.parametrize("sample", refusals_of_a_batch(), ids=str)
+def test_a_refused_batch_is_classified_by_the_same_rules(sample):
+    assert classify(sample.response(), RULES, now=NOW).kind is KINDS[sample.outcome]
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,7 @@ class Management:
             configuration=self.world.configuration,
             sources=self.world.sources,
             targets=self.world.targets,
-            api_keys=ManageApiKeys(
-                database, clock, admin_digests=[credentials.digest(ADMIN_KEY)]
-            ),
+            api_keys=ManageApiKeys(database, clock, admin_digests=[credentials.digest(ADMIN_KEY)]),
             idempotency=Idempotency(database, sealer, clock),
             browse=self.world.browse,
             deliveries=self.world.steering,

@@ -20,9 +20,7 @@ async def api(database, sealer, clock) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def create(api: httpx.AsyncClient, **body: object) -> httpx.Response:
-    return await api.post(
-        "/v1/sources", json={"name": "shop", "kind": "ultimate_multisite"} | body
-    )
+    return await api.post("/v1/sources", json={"name": "shop", "kind": "ultimate_multisite"} | body)
 
 
 async def test_a_new_source_answers_where_to_send_and_both_credentials(api):

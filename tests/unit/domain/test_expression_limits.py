@@ -40,8 +40,8 @@ def refusal(text):
     return caught.value.reason
 
 
-def failure(text, **data):
-    mapping = compile_mapping({"value": text})
+def failure(expression, /, **data):
+    mapping = compile_mapping({"value": expression})
     with pytest.raises(ExpressionError) as caught:
         mapping.evaluate(variables(**data))
     return caught.value.reason
@@ -101,7 +101,7 @@ def test_a_monster_of_an_expression_is_refused_or_harmless(text):
 def test_macros_nest_at_most_two_deep():
     assert compile_filter("[1].all(x, [2].all(y, x < y))")
     reason = refusal("[1].all(x, [2].all(y, [3].all(z, x < z)))")
-    assert reason == "nests map, filter, all or exists over 2 deep (column 28)"
+    assert reason == "nests map, filter, all or exists over 2 deep (column 27)"
 
 
 def test_macros_in_strings_and_comments_do_not_count():
@@ -127,8 +127,15 @@ def test_a_macro_takes_at_most_1000_steps(text):
         "data.items.exists(i, data.items.exists(j, i + j < 0)) || true",
     ],
 )
-def test_no_macro_walks_through_a_hundred_thousand_items(text):
-    assert failure(text, items=[1] * 100_000).startswith("takes more than 1000 steps")
+def test_no_macro_walks_through_fifty_thousand_items(text):
+    assert failure(text, items=[1] * 50_000).startswith("takes more than 1000 steps")
+
+
+def test_a_macro_takes_fewer_steps_on_a_large_event():
+    filter_ = compile_filter("data.items.all(i, i > 0)")
+    assert filter_(variables(items=[1] * 900, note="a" * 100_000))
+    with pytest.raises(ExpressionError, match="takes more than 1000 steps"):
+        filter_(variables(items=[1] * 900, note="a" * 300_000))
 
 
 def test_the_steps_are_counted_for_each_evaluation():
@@ -140,9 +147,9 @@ def test_the_steps_are_counted_for_each_evaluation():
 @pytest.mark.parametrize(
     "text",
     [
-        "[[1]]" + ".map(x, [x, x])" * 31,
-        "['a']" + ".map(x, x + x)" * 31,
-        "[data]" + ".map(x, {'a': x, 'b': x, 'c': x})" * 20,
+        "[[1]]" + ".map(x, [x, x])" * 20,
+        "['a']" + ".map(x, x + x)" * 20,
+        "[data]" + ".map(x, {'a': x, 'b': x, 'c': x})" * 12,
         "[data.text].map(x, [x, x, x, x]).map(y, [y, y, y, y]).map(z, [z, z, z, z])",
         "data.items.map(i, data.text)",
         "data.items.map(i, data.text + data.text + data.text)",
@@ -151,8 +158,8 @@ def test_the_steps_are_counted_for_each_evaluation():
     ids=lambda text: text[:30],
 )
 def test_what_macros_build_cannot_grow_without_end(text):
-    reason = failure(text, text="a" * 5_000, items=[1] * 500, rows=["a" * 500] * 500)
-    assert reason.startswith("takes more than 1000 steps, or makes more than 64 KB")
+    reason = failure(text, text="a" * 5_000, items=[1] * 500, rows=["a" * 230] * 290)
+    assert reason.startswith("takes more than 1000 steps (fewer for a large event), or makes")
 
 
 def test_a_macro_has_at_most_64_names_beside_it():
@@ -210,12 +217,12 @@ def test_the_name_of_a_field_has_1_to_200_characters(field):
         ("id.matches('(')", "the pattern is not valid: unclosed group"),
         ("id.matches(b'a')", "a pattern is text of at most 128 characters"),
         ("id.matches('" + "a" * 129 + "')", "a pattern is text of at most 128 characters"),
-        ("id.matches('a{65}')", "the pattern repeats more than 64 times"),
-        ("id.matches('a{1,65}')", "the pattern repeats more than 64 times"),
-        ("id.matches('a{9999,}')", "the pattern repeats more than 64 times"),
-        (r"id.matches(r'\w{40}\w{40}')", "the pattern repeats more than 64 times"),
-        (r"id.matches(r'(\w{9}){9}')", "the pattern repeats more than 64 times"),
-        (r"id.matches('a\x7b999}')", "the pattern repeats more than 64 times"),
+        ("id.matches('a{81}')", "the pattern repeats more than 80 times"),
+        ("id.matches('a{1,81}')", "the pattern repeats more than 80 times"),
+        ("id.matches('a{9999,}')", "the pattern repeats more than 80 times"),
+        (r"id.matches(r'\w{41}\w{41}')", "the pattern repeats more than 80 times"),
+        (r"id.matches(r'(\w{9}){9}')", "the pattern repeats more than 80 times"),
+        (r"id.matches('a\x7b999}')", "the pattern repeats more than 80 times"),
         ("id.matches('(?x)a{9 9 9}')", "a pattern cannot use the x flag"),
         ("[id].exists(i, i.matches('a'))", "matches is not available here"),
         ("||".join(["id.matches('a')"] * 5), "uses matches more than 4 times"),
@@ -226,15 +233,17 @@ def test_a_pattern_that_could_take_long_is_refused(text, reason):
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^\d{4}-\d{2}-\d{2}$", r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "(?i)evt_"]
+    "pattern",
+    [
+        r"^\d{4}-\d{2}-\d{2}$",
+        "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        "(?i)^evt_",
+        r"^\+?[0-9 ]{7,20}$",
+        "^(pro|team)-{1,2}plan$",
+    ],
 )
 def test_an_ordinary_pattern_is_fine(pattern):
-    total_of_the_uuid = 8 * 4 * 3 * 12
-    if "){" in pattern:
-        assert total_of_the_uuid > 64
-        assert refusal(f"id.matches(r'{pattern}')").startswith("the pattern repeats")
-    else:
-        assert compile_filter(f"id.matches(r'{pattern}')")
+    assert compile_filter(f"id.matches(r'{pattern}')")
 
 
 def test_a_pattern_is_not_run_over_a_very_large_event():
@@ -320,9 +329,9 @@ VALUES = st.sampled_from(
 
 
 def larger(inner):
-    operators = st.sampled_from("+ - * / % == != < <= > >= && || in".split())
-    macros = st.sampled_from("map filter all exists exists_one".split())
-    functions = st.sampled_from("size string int double uint bytes timestamp duration type".split())
+    operators = st.sampled_from([*"+-*/%<>", "==", "!=", "<=", ">=", "&&", "||", "in"])
+    macros = st.sampled_from(["map", "filter", "all", "exists", "exists_one"])
+    functions = st.sampled_from(["size", "string", "int", "double", "timestamp", "duration"])
     methods = st.sampled_from(["a", "getHours()", "size()", "getFullYear()", "contains('a')"])
     return (
         st.builds("{} {} {}".format, inner, operators, inner)

@@ -1,0 +1,131 @@
+"""Sources as JSON: what is asked, what is answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from app.api.schemas_common import REQUEST_CONFIG, AnswerBody, RequestBody, with_examples
+from app.services.manage_sources import SourceWithCredentials
+from app.services.source_definition import SourceDraft
+from app.sources.registry import KNOWN_KINDS
+
+_EXAMPLE = {
+    "id": "src_01kr9x4e6hq3v8n2m7c5t0b1da",
+    "name": "my-network",
+    "kind": "ultimate_multisite",
+    "strict": False,
+    "settings": {},
+    "ingest_url": "https://relay.example/webhooks/my-network",
+    "created_at": "2026-11-23T19:09:31Z",
+    "updated_at": "2026-11-23T19:09:31Z",
+}
+_CREDENTIALS = {
+    "token": "vR0c3Yx1mJp4Tq8LwZs6KdHn2BfGu7Ea",
+    "signing_secret": "whsec_bXkgZXhhbXBsZSBzZWNyZXQgb2YgMzIgYnl0ZXMuLi4=",
+}
+
+Name = Annotated[
+    str,
+    Field(
+        description="1 to 40 lower-case letters, digits and hyphens; the segment of the ingest"
+        " URL, so it never changes.",
+        examples=["my-network"],
+    ),
+]
+Strict = Annotated[
+    bool, Field(description="Refuse event types outside the catalogue with 404.", examples=[False])
+]
+SourceSettingsObject = Annotated[
+    dict[str, Any],
+    Field(
+        description="`dedupe_window`: seconds (0 to 604800) within which the same content from a"
+        " sender without ids is one event; absent or null: RELAY_DEDUPE_WINDOW.",
+        examples=[{"dedupe_window": 600}],
+    ),
+]
+ChosenSecret = Annotated[
+    str | None,
+    Field(
+        description="Only when the sender chose its signing secret: `whsec_` and base64 of 24 to"
+        " 64 bytes. It is not answered. Absent or null: one is made.",
+    ),
+]
+
+
+class CreateSource(RequestBody):
+    """A sender to register."""
+
+    name: Name
+    kind: str = Field(
+        description=f"What the sender is: {', '.join(KNOWN_KINDS)}.",
+        examples=["ultimate_multisite"],
+    )
+    strict: Strict = False
+    settings: SourceSettingsObject = Field(default_factory=dict)
+    signing_secret: ChosenSecret = None
+
+    def draft(self) -> SourceDraft:
+        """What the service takes."""
+        return SourceDraft(
+            name=self.name,
+            kind=self.kind,
+            strict=self.strict,
+            settings=self.settings,
+            signing_secret=self.signing_secret,
+        )
+
+
+@with_config(REQUEST_CONFIG)
+class ChangeSource(TypedDict):
+    """What to change about a source; what is absent stays."""
+
+    strict: NotRequired[Strict]
+    settings: NotRequired[SourceSettingsObject]
+
+
+class RotateSource(RequestBody):
+    """How to make new credentials."""
+
+    signing_secret: ChosenSecret = None
+
+
+class SourceAnswer(AnswerBody):
+    """A source, without its credentials."""
+
+    model_config = with_examples(_EXAMPLE)
+
+    id: str
+    name: str
+    kind: str
+    strict: bool
+    settings: dict[str, Any]
+    ingest_url: str = Field(description="Where the sender posts events; `/<event type>` follows.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class SourceWithCredentialsAnswer(SourceAnswer):
+    """A source and its new credentials, which are shown this once."""
+
+    model_config = with_examples(_EXAMPLE | _CREDENTIALS)
+
+    token: str | None = Field(
+        None,
+        description="For senders that cannot sign: `?token=`, `Authorization: Bearer`, or the"
+        " password of HTTP Basic. Absent when the kind takes none.",
+    )
+    signing_secret: str | None = Field(
+        None,
+        description="For senders that sign by Standard Webhooks. Absent when the kind does not"
+        " sign, or when the sender chose it.",
+    )
+
+    @classmethod
+    def of(cls, made: SourceWithCredentials) -> SourceWithCredentialsAnswer:
+        """What is answered once."""
+        shown = SourceAnswer.model_validate(made.source).model_dump()
+        return cls(**shown, token=made.token, signing_secret=made.signing_secret)

@@ -1,0 +1,92 @@
+"""The sockets the server listens on, bound before anything else is done."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.errors import ConfigurationError, RelayError
+
+BACKLOG = 2048
+
+
+class PortTaken(RelayError):
+    """Another program listens there."""
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of `host`; port 0 takes a free one.
+
+    Nobody can connect before `listen`: a relay that cannot have its port must not make keys first.
+    Raises PortTaken, and ConfigurationError when this machine has no such address.
+    """
+    bound: list[socket.socket] = []
+    addresses = _addresses(host, port)
+    several = len(addresses) > 1
+    for family, address in addresses:
+        wanted = bound[0].getsockname()[1] if bound else port
+        try:
+            bound.append(_bound(family, (address[0], wanted, *address[2:]), several=several))
+        except OSError as error:
+            # `localhost` may name an address of a version that this machine does not have.
+            if error.errno == errno.EADDRNOTAVAIL and several:
+                continue
+            for other in bound:
+                other.close()
+            raise _refusal(error, host, port) from None
+    if not bound:
+        raise _no_such_address(host)
+    return bound
+
+
+def listen(sockets: Sequence[socket.socket]) -> None:
+    """Let the kernel take connections: they wait until the server answers. Raises PortTaken."""
+    for one in sockets:
+        try:
+            one.listen(BACKLOG)
+        except OSError as error:
+            raise _refusal(error, *one.getsockname()[:2]) from None
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        raise _no_such_address(host) from None
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bound(family: socket.AddressFamily, address: Any, *, several: bool) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and several:
+            # The version 4 address beside it has a socket of its own.
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(address)
+        opened.set_inheritable(True)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _refusal(error: OSError, host: str, port: int) -> RelayError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"Port {port} of {host} is taken by another program. Stop it, or take another port"
+            " with --port or RELAY_PORT."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return _no_such_address(host)
+    return ConfigurationError(
+        f"RELAY_PORT: port {port} of {host} cannot be used: {error.strerror}."
+    )
+
+
+def _no_such_address(host: str) -> ConfigurationError:
+    return ConfigurationError(f"RELAY_HOST: {host!r} is no address of this machine.")

@@ -1,0 +1,120 @@
+"""The HTTP face of the relay: the door for senders in front, the management API behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import __version__
+from app.api import (
+    api_keys,
+    connectors,
+    deliveries,
+    event_types,
+    events,
+    quarantine,
+    replays,
+    sources,
+    statistics,
+    target_links,
+    targets,
+)
+from app.api.bodies import BodyLimits, WholeBodies
+from app.api.documentation import documentation_router
+from app.api.faults import log_fault
+from app.api.health import health_router
+from app.api.ingest import PREFIX, Door
+from app.api.limits import Limits
+from app.api.problems import install_problem_handlers
+from app.runtime import Runtime
+from app.web.pages import pages_router
+
+_ROUTERS = (
+    sources.router,
+    targets.router,
+    target_links.router,
+    events.router,
+    deliveries.router,
+    quarantine.router,
+    replays.router,
+    api_keys.router,
+    event_types.router,
+    connectors.router,
+    statistics.router,
+)
+
+
+class Relay:
+    """Sends senders' requests to the door, everything else to the management API."""
+
+    def __init__(self, door: ASGIApp, api: ASGIApp) -> None:
+        self._door = door
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._door(scope, receive, send)
+            return
+        try:
+            await self._api(scope, receive, send)
+        except Exception as error:
+            # It was answered as a problem; raised further, the server would log its text, which
+            # may quote what was sent.
+            if scope["type"] != "http":
+                raise
+            log_fault("request.failed", error, method=scope["method"])
+
+
+def create_app(runtime: Runtime) -> ASGIApp:
+    """The application a server runs; its lifespan starts and stops `runtime`."""
+    settings = runtime.settings
+    limits = BodyLimits(settings.body_limit, settings.body_timeout)
+    metrics = runtime.metrics
+    door = Door(
+        runtime.services.ingest,
+        runtime.clock,
+        limits,
+        accepted=lambda source, duplicate: metrics.events.labels(
+            source, str(duplicate).lower()
+        ).inc(),
+        refused=lambda slug: metrics.refusals.labels(slug).inc(),
+    )
+    return Limits(
+        Relay(door, WholeBodies(create_api(runtime), limits)),
+        header_bytes=settings.header_limit,
+        header_count=settings.header_count_limit,
+    )
+
+
+def create_api(runtime: Runtime) -> FastAPI:
+    """Everything but the door and the limits: the management API, health, pages, documentation."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await runtime.start()
+        try:
+            yield
+        finally:
+            await runtime.stop()
+
+    api = FastAPI(
+        title="Lifecycle Relay",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        # A redirect to the path without its slash would name the host the request named.
+        redirect_slashes=False,
+    )
+    api.state.services = runtime.services
+    install_problem_handlers(api)
+    for router in _ROUTERS:
+        api.include_router(router)
+    api.include_router(health_router(runtime.ready, runtime.metrics_text))
+    api.include_router(pages_router())
+    if runtime.settings.docs:
+        api.include_router(documentation_router(api))
+    return api

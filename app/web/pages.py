@@ -1,0 +1,46 @@
+"""`GET /`: the operator's page, one document with its script and its style.
+
+Nothing is loaded from elsewhere and nothing stands in the page itself: the key an operator enters
+stays in the browser's session, and every text from the API is written as text, never as markup.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from fastapi import APIRouter, Response
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+#: Path, file and media type.
+_FILES = (
+    ("/", "index.html", "text/html"),
+    ("/assets/relay.css", "relay.css", "text/css"),
+    ("/assets/relay.js", "relay.js", "text/javascript"),
+)
+
+
+def pages_router() -> APIRouter:
+    """The routes; the files are read once."""
+    router = APIRouter(include_in_schema=False)
+    for path, name, media_type in _FILES:
+        content = resources.files("app.web").joinpath("static", name).read_bytes()
+        _add(router, path, content, media_type)
+    return router
+
+
+def _add(router: APIRouter, path: str, content: bytes, media_type: str) -> None:
+    async def page() -> Response:
+        return Response(
+            content,
+            media_type=media_type,
+            headers={
+                "Cache-Control": "no-cache",
+                "Content-Security-Policy": _POLICY,
+                "Referrer-Policy": "no-referrer",
+            },
+        )
+
+    router.add_api_route(path, page, response_class=Response)

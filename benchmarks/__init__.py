@@ -1,0 +1,1 @@
+"""How fast the relay is, each figure against its yardstick in the same run."""
