@@ -21,6 +21,7 @@ from app.services.browse import Browse
 from app.services.bundle import Services
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
+from app.services.grants import Grants
 from app.services.idempotency import Idempotency
 from app.services.ingest import Ingest
 from app.services.manage_api_keys import ManageApiKeys
@@ -190,6 +191,7 @@ class _Worker:
             runtime.configuration,
             self.egress,
             runtime.clock,
+            grants=Grants(runtime.database, runtime.sealer, runtime.clock),
             owner=owner,
             lease=settings.lease,
             attempt_timeout=settings.attempt_timeout,

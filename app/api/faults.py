@@ -14,7 +14,8 @@ import structlog
 from app.api.problems import InternalError
 
 _log = structlog.get_logger(__name__)
-_MOST_FRAMES = 12
+_MOST_FRAMES = 8
+_OURS = Path(__file__).resolve().parents[1]
 
 
 def log_fault(event: str, error: BaseException, **about: str) -> None:
@@ -29,5 +30,8 @@ def fault(event: str, error: BaseException) -> InternalError:
 
 
 def _frames(error: BaseException) -> list[str]:
-    frames = extract_tb(error.__traceback__)[-_MOST_FRAMES:]
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    """The way through our own code, and the place where it ended."""
+    frames = extract_tb(error.__traceback__)
+    ours = [frame for frame in frames[:-1] if _OURS in Path(frame.filename).parents]
+    shown = [*ours[-_MOST_FRAMES:], *frames[-1:]]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in shown]

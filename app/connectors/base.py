@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from app.domain.grant import Grant
 from app.domain.model import Event
 from app.domain.outcome import Outcome
 
@@ -30,6 +31,11 @@ BatchFlow = Generator[httpx.Request, httpx.Response, "Sequence[Outcome] | Outcom
 #: The computed values of a target's mapping for one event, or None when it has no mapping.
 #: Raises ExpressionError (app.domain.expressions) when an expression cannot be evaluated.
 MappingValues = Callable[[Event], Mapping[str, Any] | None]
+
+#: Marks a request that asks for a new grant, in its `extensions`.
+#: The engine logs no such reply, and may answer with a newer grant of its store instead: a response
+#: that holds the Grant in its `extensions` under the same name.
+GRANT = "relay_grant"
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
@@ -70,6 +76,7 @@ class Assignment:
     `message_id` (`msg_…`) and `dedupe_id` (a UUID) are the same on every attempt and replay of
     the delivery; `attempt` counts from 1; `now` is the time of this attempt.
     `remembered_id` is the destination's id for the event's subject, where one is known.
+    `grant` is the newest token the engine keeps for the target; for `uses_grant` connectors only.
     """
 
     event: Event
@@ -80,6 +87,7 @@ class Assignment:
     attempt: int
     now: datetime
     remembered_id: str | None = None
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +125,8 @@ class Connector(ABC, Generic[SettingsT]):
     takes_tests: ClassVar[bool] = False
     #: Names of URL query parameters that are masked wherever a URL is shown.
     secret_query: ClassVar[frozenset[str]] = frozenset()
+    #: True when it needs a token that is fetched and kept for all workers (app.connectors.oauth).
+    uses_grant: ClassVar[bool] = False
 
     def __init__(self, target: TargetBinding[SettingsT]) -> None:
         self.target = target

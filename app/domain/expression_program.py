@@ -121,15 +121,15 @@ class Program:
         return ExpressionError(self.name, _run_reason(error))
 
 
-def compile_program(name: str, text: str) -> Program:
-    """Compile an expression.
+def compile_program(name: str, text: str, known: Sequence[str] = KNOWN_NAMES) -> Program:
+    """Compile an expression that may speak of the variables `known`.
 
     Raises:
         ExpressionError: it does not parse, uses what there is not, or could take too long.
     """
     syntax = read_syntax(name, text)
     program = _parse(name, text)
-    names = _check_names(syntax, program)
+    names = _check_names(syntax, program, known)
     check_fields(syntax)
     for pattern in syntax.patterns:
         _check_pattern(syntax, pattern)
@@ -173,22 +173,22 @@ def _parse(name: str, text: str) -> cel.Program:
         raise ExpressionError(name, _parse_reason(str(error))) from None
 
 
-def _check_names(syntax: Syntax, program: cel.Program) -> tuple[str, ...]:
+def _check_names(syntax: Syntax, program: cel.Program, known: Sequence[str]) -> tuple[str, ...]:
     """The variables the expression reads, when it knows every name it uses."""
     used = set(program.variables())
-    variables = used.difference(syntax.bound, _TYPES, KNOWN_NAMES)
+    variables = used.difference(syntax.bound, _TYPES, known)
     functions = {name for name in program.functions() if name.isidentifier()}
     functions.difference_update(_FUNCTIONS)
     for position, token in enumerate(syntax.tokens):
         if token.text in variables and syntax.is_free(position):
-            raise _unknown(syntax, token, "name", KNOWN_NAMES)
+            raise _unknown(syntax, token, "name", known)
         if token.text in functions and syntax.mark(position + 1) == "(":
             if token.text in MACROS:
                 raise refuse(syntax, token, f"write list.{token.text}(name, expression)")
             raise _unknown(syntax, token, "function", _FUNCTIONS)
     for name in variables | functions:
         raise ExpressionError(syntax.name, f"{name} is not available in this form")
-    return tuple(name for name in KNOWN_NAMES if name in used)
+    return tuple(name for name in known if name in used)
 
 
 def _unknown(syntax: Syntax, token: Token, kind: str, known: Sequence[str]) -> ExpressionError:

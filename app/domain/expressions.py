@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -102,15 +102,19 @@ def compile_filter(text: str, name: str = "filter") -> Filter:
     return Filter(text, compile_program(name, text))
 
 
-def compile_mapping(expressions: Mapping[str, str]) -> FieldMapping:
-    """Compile a mapping of destination fields to expressions.
+def compile_mapping(
+    expressions: Mapping[str, str], known: Sequence[str] = KNOWN_NAMES
+) -> FieldMapping:
+    """Compile a mapping of destination fields to expressions over the variables `known`.
 
     Raises:
         ExpressionError: its name is `mapping/<field>`, or `mapping` for the whole.
     """
     if len(expressions) > MAX_FIELDS:
         raise ExpressionError("mapping", f"has more than {MAX_FIELDS} fields")
-    return FieldMapping({field: _compile(field, text) for field, text in expressions.items()})
+    return FieldMapping(
+        {field: _compile(field, text, known) for field, text in expressions.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,13 @@ class _Path:
         return value
 
 
-def _compile(field: str, text: str) -> Program | _Path:
+def _compile(field: str, text: str, known: Sequence[str]) -> Program | _Path:
     if not 1 <= len(field) <= MAX_FIELD_NAME:
         raise ExpressionError("mapping", f"a field has 1 to {MAX_FIELD_NAME} characters")
     name = f"mapping/{field}"
     path = _PATH.fullmatch(text)
-    if path is None or path[1].split(".")[0] not in KNOWN_NAMES:
-        return compile_program(name, text)
+    if path is None or path[1].split(".")[0] not in known:
+        return compile_program(name, text, known)
     check_fields(read_syntax(name, text))
     return _Path(name, tuple(path[1].split(".")))
 

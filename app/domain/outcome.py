@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.grant import Grant
+
 
 class OutcomeKind(StrEnum):
     """What an attempt's end means for the delivery."""
@@ -35,6 +37,7 @@ class Outcome:
     `after` is a wait in seconds the destination asked for (throttle and retry), None when it did not.
     `external_id` is the destination's id of the contact, remembered for the event's subject.
     `forget_id` is true when the remembered id turned out to be gone.
+    `grant` is a token that was fetched on the way, to be kept for the next attempts.
     """
 
     kind: OutcomeKind
@@ -42,6 +45,7 @@ class Outcome:
     after: float | None = None
     external_id: str | None = None
     forget_id: bool = False
+    grant: Grant | None = None
 
 
 def delivered(external_id: str | None = None, reason: str = "") -> Outcome:

@@ -10,11 +10,14 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import structlog
 
+from app.connectors.base import GRANT
 from app.domain.outcome import Outcome, TransportFailure, retry
 from app.services.masking import Masking
 
 _log = structlog.get_logger(__name__)
 _EXCERPT = 4096
+#: Stands in the log for a reply that holds a token, or may.
+_WITHHELD = "(not kept: the reply to a request for a token)"
 _SHOWN_HEADERS = ("content-type", "retry-after", "location")
 EndT = TypeVar("EndT")
 
@@ -56,7 +59,9 @@ async def drive(
                 attempted.exchanges.append(_failed(request, failure, masking))
                 request = flow.throw(failure)
             else:
-                attempted.exchanges.append(_answered(request, response, masking))
+                # A token that was answered from the store was not asked of anybody.
+                if GRANT not in response.extensions:
+                    attempted.exchanges.append(_answered(request, response, masking))
                 request = flow.send(response)
     except StopIteration as stop:
         attempted.end = stop.value
@@ -78,7 +83,9 @@ def _answered(request: httpx.Request, response: httpx.Response, masking: Masking
     if headers:
         exchange["headers"] = headers
     body = response.content
-    if body:
+    if body and GRANT in request.extensions:
+        exchange["body"] = _WITHHELD
+    elif body:
         exchange["body"] = masking.text(body[:_EXCERPT].decode("utf-8", "replace"))
         exchange["truncated"] = len(body) > _EXCERPT or bool(response.extensions.get("truncated"))
     return exchange

@@ -13,6 +13,7 @@ from app.domain.errors import ConfigurationError, Conflict
 from app.services import credentials
 from app.services.manage_api_keys import Scope, new_record
 from app.services.manage_sources import ManageSources, SourceWithCredentials
+from app.services.sealing_anew import seal_anew
 from app.services.source_definition import SourceDraft
 from app.settings import Settings
 from app.store import api_keys, installation, routing
@@ -59,6 +60,8 @@ async def verify_master_key(database: Database, sealer: Sealer) -> None:
     """Prove that the master key opens what this database holds.
 
     The first start seals a known text; later ones open it.
+    When an older key still had to open it, everything is sealed anew by the current one, so that
+    the older key can be taken out of the configuration.
     Raises ConfigurationError that says what to do.
     """
     sealed = await database.read(lambda c: installation.get(c, _KEY_CHECK))
@@ -74,6 +77,9 @@ async def verify_master_key(database: Database, sealer: Sealer) -> None:
             " in RELAY_DATA_DIR). To change the key, set the new one in RELAY_SECRET_KEY and the"
             " old one in RELAY_PREVIOUS_SECRET_KEYS."
         ) from error
+    if not sealer.is_current(sealed):
+        fresh = sealer.seal(_KEY_CHECK_TEXT, _KEY_CHECK_PLACE)
+        await database.write(lambda c: _seal_anew(c, sealer, fresh))
 
 
 async def ensure_admin_key(database: Database, settings: Settings, clock: Clock) -> str | None:
@@ -106,6 +112,12 @@ async def ensure_first_source(manage_sources: ManageSources) -> SourceWithCreden
     with contextlib.suppress(Conflict):
         return await manage_sources.create(draft)
     return None
+
+
+def _seal_anew(connection: WriteConnection, sealer: Sealer, key_check: str) -> None:
+    routing.lock(connection)
+    seal_anew(connection, sealer)
+    installation.replace(connection, _KEY_CHECK, key_check)
 
 
 def _key_from_file(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, SecretStr
 
+from app import __version__
 from app.connectors.base import Connector, TargetBinding
 from app.connectors.mapping import bind_mapping
 from app.connectors.registry import connector_class
@@ -201,6 +202,7 @@ class ConfigurationCache:
                 settings=connector.Settings.model_validate(settings),
                 mapping=bind_mapping(row.mapping),
                 signing_keys=self._keys(row, f"targets/{row.id}/", overlapping=overlapping),
+                user_agent=f"Lifecycle-Relay/{__version__}",
             )
         )
         return bound

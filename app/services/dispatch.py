@@ -15,11 +15,13 @@ from typing import Any
 from app.connectors.base import Assignment
 from app.domain.clock import Clock, from_micros, to_micros
 from app.domain.errors import RelayError
+from app.domain.grant import Grant
 from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, rejected, skipped
 from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.events import StoredEvents
+from app.services.grants import Grants
 from app.services.planning import skip_reason
 from app.services.slots import allowance, share
 from app.store import claim, effects
@@ -84,6 +86,7 @@ class Dispatch:
         sender: Sender,
         clock: Clock,
         *,
+        grants: Grants,
         owner: str,
         lease: float,
         attempt_timeout: float,
@@ -93,6 +96,7 @@ class Dispatch:
         self._configuration = configuration
         self._sender = sender
         self._clock = clock
+        self._grants = grants
         self._owner = owner
         self._lease = int(lease * _MICROS)
         self._attempt_timeout = attempt_timeout
@@ -202,11 +206,22 @@ class Dispatch:
 
     async def carry_out(self, group: Sequence[Task]) -> list[Result]:
         """Send one group: a single delivery, or a batch of one target. Never raises."""
+        target = group[0].target
+        if not target.connector.uses_grant:
+            return await self._carry_out(group, self._sender)
+        async with self._grants.lend(target.id, self._sender, self._elapsed) as loan:
+            results = await self._carry_out(group, loan, loan.grant)
+            await loan.settle([result.outcome for result in results], results[0].exchanges)
+        return results
+
+    async def _carry_out(
+        self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
+    ) -> list[Result]:
         started_at = to_micros(self._clock())
         start = self._elapsed()
         target = group[0].target
         connector = target.connector
-        assignments = [_assignment(task, started_at) for task in group]
+        assignments = [_assignment(task, started_at, grant) for task in group]
         flow = (
             connector.deliver(assignments[0])
             if len(group) == 1
@@ -214,7 +229,7 @@ class Dispatch:
         )
         attempted = await drive(
             flow,
-            self._sender,
+            sender,
             target=target.id,
             seconds=self._attempt_timeout,
             masking=target.masking,
@@ -239,7 +254,7 @@ class Dispatch:
         ]
 
 
-def _assignment(task: Task, started_at: int) -> Assignment:
+def _assignment(task: Task, started_at: int, grant: Grant | None = None) -> Assignment:
     claimed = task.claimed
     named = f"{claimed.event_id}:{claimed.target_id}:deliver"
     return Assignment(
@@ -253,6 +268,7 @@ def _assignment(task: Task, started_at: int) -> Assignment:
         attempt=claimed.attempts + 1,
         now=from_micros(started_at),
         remembered_id=claimed.remembered_id,
+        grant=grant,
     )
 
 

@@ -13,12 +13,17 @@ from app.domain.errors import FieldError, ValidationFailed
 # What a URI fragment may hold as it is (RFC 3986, section 3.5), without the slash.
 _PLAIN = "!$&'()*+,;=:@~"
 _LONGEST_PART = 64
+_MOST_ERRORS = 100
 
 
 def pointer(parts: Iterable[str | int]) -> str:
     """The JSON Pointer of a place as a URI fragment (RFC 6901, section 6): `#/settings/url`."""
     escaped = (
-        quote(str(part)[:_LONGEST_PART].replace("~", "~0").replace("/", "~1"), safe=_PLAIN)
+        quote(
+            str(part)[:_LONGEST_PART].replace("~", "~0").replace("/", "~1"),
+            safe=_PLAIN,
+            errors="replace",
+        )
         for part in parts
     )
     return "#" + "".join(f"/{part}" for part in escaped)
@@ -44,7 +49,9 @@ def refuse(errors: Sequence[FieldError]) -> ValidationFailed:
     """The refusal of a request with these wrong fields."""
     places = ", ".join(dict.fromkeys(error.pointer for error in errors[:5]))
     more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""  # noqa: PLR2004  the first five say enough
-    return ValidationFailed(f"These fields are not valid: {places}{more}.", errors=errors)
+    return ValidationFailed(
+        f"These fields are not valid: {places}{more}.", errors=errors[:_MOST_ERRORS]
+    )
 
 
 def refuse_one(place: str, detail: str) -> ValidationFailed:

@@ -103,13 +103,13 @@ class Quarantine:
         now = to_micros(self._clock())
 
         def work(connection: WriteConnection) -> QuarantineEntry:
+            before = _found(connection, quarantine_id)
             settled = quarantine.settle(
                 connection, quarantine_id, state=state, event_id=event_id, now=now
             )
-            record = _found(connection, quarantine_id)
             if not settled:
-                raise _closed(record)
-            return _entry(record)
+                raise _closed(before)
+            return _entry(_found(connection, quarantine_id))
 
         return await self._database.write(work)
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.connectors.base import Connector
 from app.domain.errors import FieldError, ValidationFailed
-from app.domain.expressions import ExpressionError, compile_filter, compile_mapping
+from app.domain.expressions import MAX_FIELDS, ExpressionError, compile_filter, compile_mapping
 from app.domain.header_rules import UnsafeHeader, check_custom_headers
 from app.domain.retry import validate_schedule
 from app.domain.routing import check_pattern
@@ -25,6 +25,7 @@ from app.services.source_definition import NAME, NAME_RULE
 
 MOST_IN_FLIGHT = 1000
 _MOST_PATTERNS = 100
+_MOST_SOURCES = 100
 #: The settings, of whatever connector, that say where requests go.
 _URL_SETTINGS = ("url", "base_url")
 
@@ -158,6 +159,8 @@ class Rules:
             return {"mapping": None}
         if not mapping:
             raise refuse_one("#/mapping", "Name at least one field, or null for no mapping.")
+        if len(mapping) > MAX_FIELDS:
+            raise refuse_one("#/mapping", f"A mapping has at most {MAX_FIELDS} fields.")
         found = dict(self.connector.check_mapping(tuple(mapping)))
         for field, expression in mapping.items():
             try:
@@ -166,10 +169,6 @@ class Rules:
                 found[field] = error.reason
         if found:
             raise refuse([FieldError(pointer(("mapping", f)), text) for f, text in found.items()])
-        try:
-            compile_mapping(mapping)
-        except ExpressionError as error:
-            raise refuse_one("#/mapping", error.reason) from None
         return {"mapping": dict(mapping)}
 
     def _ordered(self, ordered: bool | None) -> dict[str, Any]:  # noqa: FBT001  one field's value, called by its name
@@ -210,8 +209,8 @@ def _events(patterns: Sequence[str]) -> dict[str, Any]:
 
 
 def _sources(names: Sequence[str] | None) -> dict[str, Any]:
-    if names is not None and not names:
-        raise refuse_one("#/sources", "Name at least one source, or null for all of them.")
+    if names is not None and not 1 <= len(names) <= _MOST_SOURCES:
+        raise refuse_one("#/sources", f"Name 1 to {_MOST_SOURCES} sources, or null for all.")
     errors = [
         FieldError(pointer(("sources", position)), NAME_RULE)
         for position, name in enumerate(names or ())

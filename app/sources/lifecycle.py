@@ -112,13 +112,14 @@ def event_type_of(
     """The event type of the member `type`, else of the path; None when neither has one.
 
     Where both have one they must agree; what is wrong with `type` is added to `errors`.
+    Of a request that was stored, nothing is questioned any more.
 
     Raises:
         InvalidRequest: the one in the path is not of the form of an event type.
     """
     in_path = path_type(request)
     in_body = body.get("type")
-    if in_body is None:
+    if in_body is None or request.settled:
         return in_path
     if not isinstance(in_body, str) or not is_event_type(in_body):
         errors.append(FieldError("#/type", _FORM))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.model import RawRequest, Reading
+from app.sources.base import SecretForm, SourceAdapter
 from app.sources.fields import Place, object_at
 from app.sources.lifecycle import Envelope, event_type_of, object_body, read_event
 
@@ -18,14 +19,15 @@ from app.sources.lifecycle import Envelope, event_type_of, object_body, read_eve
 SUBJECT_LIMIT = 190
 
 
-class Relay:
+class Relay(SourceAdapter):
     """Reads what the relay itself has to say."""
 
     kind: ClassVar[str] = "relay"
     summary: ClassVar[str] = "The relay's own news; internal, nobody can send to it."
     takes_token: ClassVar[bool] = False
     takes_signature: ClassVar[bool] = False
-    kept_headers: ClassVar[tuple[str, ...]] = ()
+    secret_form: ClassVar[SecretForm | None] = None
+    kept_headers: tuple[str, ...] = ()
 
     def read(self, request: RawRequest, document: Any) -> Reading:
         """Say what event the body is.

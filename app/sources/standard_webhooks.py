@@ -5,15 +5,19 @@ Objects named customer, membership, payment, site or domain inside the data are 
 the bridge's, so that other platforms can feed the relay.
 Since another platform may mean something else by these words, a field that cannot be read counts
 as not sent; the data itself goes on as received.
+A sender that signs like this but puts something else into the body is read by its source's
+mapping (see mapping.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.model import RawRequest, Reading
 from app.domain.signing import ID_HEADER
+from app.sources.base import SourceAdapter
 from app.sources.fields import Place
 from app.sources.lifecycle import (
     Envelope,
@@ -22,9 +26,11 @@ from app.sources.lifecycle import (
     object_body,
     read_event,
 )
+from app.sources.mapping import SourceMapping, mapping_of
+from app.sources.settings import MappedSettings, SourceSettings
 
 
-class StandardWebhooks:
+class StandardWebhooks(SourceAdapter):
     """Reads the payload form that the Standard Webhooks specification recommends."""
 
     kind: ClassVar[str] = "standard_webhooks"
@@ -34,10 +40,23 @@ class StandardWebhooks:
     )
     takes_token: ClassVar[bool] = True
     takes_signature: ClassVar[bool] = True
-    kept_headers: ClassVar[tuple[str, ...]] = (ID_HEADER,)
+    settings_model: ClassVar[type[SourceSettings]] = MappedSettings
+    kept_headers: tuple[str, ...] = (ID_HEADER,)
+
+    def __init__(self, mapping: SourceMapping | None = None) -> None:
+        self._mapping = mapping
+        if mapping is not None:
+            self.kept_headers = (*dict.fromkeys((ID_HEADER, *mapping.header_names)),)
+
+    def configured(self, settings: Mapping[str, Any]) -> StandardWebhooks:
+        """The adapter with the source's mapping. Raises WrongMapping."""
+        mapping = mapping_of(settings)
+        return self if mapping is None else StandardWebhooks(mapping)
 
     def read(self, request: RawRequest, document: Any) -> Reading:
         """Say what event the body is; a body without `data` is the data itself.
+
+        With a mapping, or of a stored body, the frame is read leniently as well.
 
         Raises:
             InvalidPayload: the body is not an object, or its frame is wrong.
@@ -45,21 +64,30 @@ class StandardWebhooks:
         """
         body = object_body(document)
         errors: list[FieldError] = []
-        event_type = event_type_of(request, body, errors)
+        mapped = self._mapping and self._mapping.read(body, request.headers, _said(request, body))
+        event_type = (mapped and mapped.type) or event_type_of(request, body, errors)
         if event_type is None:
             raise InvalidRequest(
                 'The request names no event type. Set "type" in the body, '
                 "or put it into the path: POST /webhooks/{source}/{event_type}.",
             )
-        place = Place("#", errors)
+        place = Place("#", [] if mapped or request.settled else errors)
+        data = _data(body, place)
         envelope = Envelope(
             type=event_type,
-            data=_data(body, place),
-            pointer="#/data" if "data" in body else "#",
+            data=data,
+            pointer="#" if data is body else "#/data",
             dedupe_id=header_id(request.headers, errors),
             occurred_at=place.moment(body, "timestamp"),
         )
-        return read_event(envelope, errors, lenient=True)
+        reading = read_event(envelope, errors, lenient=True)
+        return mapped.over(reading) if mapped else reading
+
+
+def _said(request: RawRequest, body: dict[str, Any]) -> str | None:
+    """What the sender calls the event, in whatever form."""
+    found = body.get("type")
+    return found if isinstance(found, str) else request.event_type
 
 
 def _data(body: dict[str, Any], place: Place) -> dict[str, Any]:

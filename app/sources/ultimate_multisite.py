@@ -17,10 +17,11 @@ from app.domain.errors import FieldError, InvalidRequest
 from app.domain.model import RawRequest, Reading
 from app.domain.signing import ID_HEADER
 from app.sources import bridge
+from app.sources.base import SourceAdapter
 from app.sources.lifecycle import Envelope, header_id, object_body, path_type, read_event
 
 
-class UltimateMultisite:
+class UltimateMultisite(SourceAdapter):
     """Reads what a WordPress network with Ultimate Multisite sends."""
 
     kind: ClassVar[str] = "ultimate_multisite"
@@ -30,8 +31,9 @@ class UltimateMultisite:
     )
     takes_token: ClassVar[bool] = True
     takes_signature: ClassVar[bool] = True
+    issues_token: ClassVar[bool] = True
     #: A bare body that somebody signs has its id there; the built-in sender has none.
-    kept_headers: ClassVar[tuple[str, ...]] = (ID_HEADER,)
+    kept_headers: tuple[str, ...] = (ID_HEADER,)
 
     def read(self, request: RawRequest, document: Any) -> Reading:
         """Say what event the body is.

@@ -23,3 +23,9 @@ def set_once(connection: WriteConnection, name: str, value: str) -> str:
         sa.select(installation.c.value).where(installation.c.name == name)
     ).scalar_one()
     return stored
+
+
+def replace(connection: WriteConnection, name: str, value: str) -> None:
+    """Store another value of a fact that is known."""
+    statement = sa.update(installation).where(installation.c.name == name)
+    connection.execute(statement.values(value=value))

@@ -54,6 +54,10 @@ class Sealer:
         sealed = self._ciphers[self._current].encrypt(nonce, text.encode(), place.encode())
         return f"v1.{self._current}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
+    def is_current(self, sealed: str) -> bool:
+        """True when the key that seals today has sealed this."""
+        return sealed.startswith(f"v1.{self._current}.")
+
     def open(self, sealed: str, place: str) -> str:
         """Open what was sealed for `place`. Raises SealBroken."""
         try:

@@ -121,6 +121,16 @@ target_state = sa.Table(
     _micros("last_success_at", nullable=True),
 )
 
+# The token an authorisation server gave for a target, sealed; a higher version is a newer token.
+target_grants = sa.Table(
+    "target_grants",
+    metadata,
+    _id("target_id", primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    _micros("updated_at"),
+)
+
 events = sa.Table(
     "events",
     metadata,

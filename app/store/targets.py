@@ -9,7 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.database import ReadConnection, WriteConnection
-from app.store.tables import deliveries, effects, links, queue, target_state, targets
+from app.store.tables import (
+    deliveries,
+    effects,
+    links,
+    queue,
+    target_grants,
+    target_state,
+    targets,
+)
 
 _CANCELLED_AT_ONCE = 1000
 
@@ -103,7 +111,7 @@ def release_held(connection: WriteConnection, target_id: str, now: int) -> None:
 
 
 def delete(connection: WriteConnection, target_id: str, *, reason: str, now: int) -> bool:
-    """Remove a target with its state, links and effects; false when there was none.
+    """Remove a target with its state, links, effects and grant; false when there was none.
 
     What is queued for it ends as cancelled, with `reason`; finished deliveries stay.
     A worker that is delivering at this moment finds its queue row gone, as after a lost lease.
@@ -114,7 +122,10 @@ def delete(connection: WriteConnection, target_id: str, *, reason: str, now: int
         connection.execute(sa.delete(table).where(table.c.target_id == target_id))
     # Nothing can be claimed or sent again any more; what was queued meanwhile goes the same way.
     _cancel_queued(connection, target_id, reason, now)
-    return connection.execute(sa.delete(targets).where(targets.c.id == target_id)).rowcount > 0
+    deleted = connection.execute(sa.delete(targets).where(targets.c.id == target_id)).rowcount > 0
+    # After its target, as they are locked where a grant is stored.
+    connection.execute(sa.delete(target_grants).where(target_grants.c.target_id == target_id))
+    return deleted
 
 
 def _cancel_queued(connection: WriteConnection, target_id: str, reason: str, now: int) -> None:

@@ -31,7 +31,7 @@ def receive(relay: CommandLine, event_type: str) -> str:
     made = relay.json("sources", "add", "shop")
     request = RawRequest(
         headers={"content-type": "application/json"},
-        body=captured(event_type).body,
+        body=captured(event_type).raw_body,
         received_at=datetime.now(UTC),
         event_type=event_type,
         query={"token": made["token"]},
@@ -172,7 +172,7 @@ def test_an_event_is_shown_with_its_deliveries(relay, event_id):
 
 def test_a_body_is_printed_byte_for_byte(relay, event_id):
     printed = relay.run("events", "show", event_id, "--body").stdout_bytes
-    assert printed == captured("payment_received").body
+    assert printed == captured("payment_received").raw_body
 
 
 def test_a_delivery_is_listed_by_status_and_target(relay, event_id):

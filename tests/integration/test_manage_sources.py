@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from app.domain.errors import Unauthorized
@@ -31,6 +33,17 @@ async def test_every_change_moves_the_routing_version(world):
     await world.sources.delete(source_id)
     versions.append(await version(world))
     assert versions == sorted(set(versions))
+
+
+async def test_of_those_who_want_a_name_at_once_one_gets_it(world):
+    draft = SourceDraft(name="wanted", kind="standard_webhooks", settings={})
+    results = await asyncio.gather(
+        *(world.sources.create(draft) for _ in range(5)), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in results) == [
+        *["Conflict"] * 4,
+        "SourceWithCredentials",
+    ]
 
 
 async def test_a_new_token_opens_the_door_at_once(world):

@@ -238,6 +238,8 @@ async def test_credentials_can_be_made_anew_when_the_key_was_lost(world, databas
         TargetDraft(name="sink", connector="webhook", settings={"url": "http://127.0.0.1:9999/"})
     )
     other = World(database, Sealer([b"o" * 32]), clock)
+    for source in (await other.sources.page(limit=10)).items:
+        await other.sources.rotate(source.id)
     rotated = await other.targets.rotate_secret(made.target.id)
     bound = (await other.configuration.refresh()).targets[made.target.id]
     assert bound.connector.target.signing_keys == (decode_secret(rotated.signing_secret or ""),)

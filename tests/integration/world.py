@@ -16,6 +16,7 @@ from app.domain.target_urls import UrlPolicy
 from app.services.browse import Browse, DeliveryQuery, EventQuery
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
+from app.services.grants import Grants
 from app.services.ingest import Ingest, Receipt
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
@@ -56,6 +57,7 @@ class World:
 
     def __init__(self, database: Database, sealer: Sealer, clock: FrozenClock) -> None:
         self.database = database
+        self.sealer = sealer
         self.clock = clock
         self.sender = ScriptedSender()
         self.woken = 0
@@ -92,6 +94,7 @@ class World:
             self.configuration,
             self.sender,
             self.clock,
+            grants=Grants(self.database, self.sealer, self.clock),
             owner=owner,
             lease=60,
             attempt_timeout=20,

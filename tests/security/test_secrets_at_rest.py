@@ -8,6 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.domain.errors import ConfigurationError
 from app.services import bootstrap
 from app.services.target_secrets import opened
 from app.settings import Settings
@@ -187,6 +188,29 @@ async def test_with_a_new_master_key_old_secrets_open_and_new_ones_are_sealed_by
         await after.world.targets.update(target_id, {"settings": {"token": "second"}})
     record = await database.read(lambda c: targets.get(c, target_id))
     assert opened(Sealer([new]), record) == {"token": "second"}
+
+
+async def test_once_started_with_the_new_master_key_the_old_one_is_not_needed(database, clock):
+    old, new = b"o" * 32, b"n" * 32
+    async with management(database, Sealer([old]), clock) as before, before.client() as api:
+        await bootstrap.verify_master_key(database, Sealer([old]))
+        await populate(api)
+        before_change = await before.world.configuration.refresh()
+    await bootstrap.verify_master_key(database, Sealer([new, old]))
+    await bootstrap.verify_master_key(database, Sealer([new]))
+    with pytest.raises(ConfigurationError):
+        await bootstrap.verify_master_key(database, Sealer([old]))
+    async with management(database, Sealer([new]), clock) as after:
+        found = await after.world.configuration.refresh()
+        assert found.version == before_change.version
+        assert found.sources["shop"].credentials == before_change.sources["shop"].credentials
+        assert len(found.sources["shop"].credentials.signing_secrets) == 2
+        assert found.targets.keys() == before_change.targets.keys()
+        assert len(found.targets) == 3
+        for target_id, target in found.targets.items():
+            known = before_change.targets[target_id].connector.target
+            assert target.connector.target.settings == known.settings
+            assert target.connector.target.signing_keys == known.signing_keys
 
 
 def test_no_representation_of_the_settings_shows_a_key():

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.fakes.ga4 import FakeGA4
-from tests.fakes.webhook_sink import WebhookSink
 
 from tests.captured import captured
+from tests.fakes.ga4 import FakeGA4
+from tests.fakes.webhook_sink import WebhookSink
 from tests.system.relay_process import RelayProcess, until
 
 ROUNDS = 20

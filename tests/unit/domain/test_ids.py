@@ -1,3 +1,5 @@
+"""Ids that sort by time."""
+
 from __future__ import annotations
 
 from hypothesis import given

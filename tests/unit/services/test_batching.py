@@ -1,3 +1,5 @@
+"""Group commit: what arrives together is flushed together."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Dividing a worker's free slots over targets."""
+
 from __future__ import annotations
 
 from hypothesis import given

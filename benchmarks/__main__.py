@@ -1,0 +1,225 @@
+"""`make bench`: ingest, drain and latency on both databases, each against its yardstick.
+
+Absolute figures belong to the machine; the ratios are what counts, and each comes from one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import history, latency, yardsticks
+from benchmarks.parts import BODY, ROOT, Relay, Sink, databases, folder, free_port, send
+
+_ENVELOPE_BYTES = 3_300
+_IN_FLIGHT = 50
+
+
+@contextlib.contextmanager
+def relay(database_url: str, place: Path, *arguments: str) -> Iterator[Relay]:
+    """A relay on a database, stopped in the end."""
+    process = Relay(database_url, place)
+    process.start(*arguments)
+    try:
+        yield process
+    finally:
+        process.stop()
+        process.client.close()
+
+
+def bare_route(count: int) -> float:
+    """Requests a second of the FastAPI route that stores nothing."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.yardsticks", str(port)], cwd=ROOT)
+    try:
+        for _ in range(200):
+            with contextlib.suppress(httpx.TransportError):
+                httpx.post(f"http://127.0.0.1:{port}/webhooks/a/b", content=BODY, trust_env=False)
+                break
+            time.sleep(0.05)
+        send(port, None, 0, count // 4)
+        return float(send(port, None, 0, count).rate)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ingest(database_url: str, place: Path, count: int, targets: int) -> float:
+    """Durable requests a second, deliveries queued but not sent."""
+    with relay(database_url, place, "--no-worker") as process:
+        token = process.source()
+        for number in range(targets):
+            process.target(f"sink-{number}", free_port())
+        send(process.port, token, 0, count // 4)
+        load = send(process.port, token, count, count)
+        assert set(load.statuses) == {202}, load.statuses
+        return float(load.rate)
+
+
+def drain(database_url: str, place: Path, count: int, targets: int) -> tuple[float, float]:
+    """Deliveries a second of one worker process, and of the bare loop to the same sink."""
+    sink = Sink()
+    try:
+        with relay(database_url, place, "--no-worker") as process:
+            token = process.source()
+            for number in range(targets):
+                process.target(f"sink-{number}", sink.port)
+            send(process.port, token, 0, count // targets)
+        body = b"x" * _ENVELOPE_BYTES
+        before = uvloop.run(yardsticks.bare_loop(sink.port, count, body, _IN_FLIGHT))
+        sink.reset()
+        process = Relay(database_url, place)
+        worker = process.command("worker")
+        report = sink.wait_for(count, 300)
+        worker.terminate()
+        worker.wait(40)
+        process.client.close()
+        assert report["count"] == count, report
+        after = uvloop.run(yardsticks.bare_loop(sink.port, count, body, _IN_FLIGHT))
+        return report["rate"], (before + after) / 2
+    finally:
+        sink.stop()
+
+
+def latencies(database_url: str, place: Path, seconds: float) -> list[dict[str, float]]:
+    """Accept to received at 50, 200 and 1 000 events a second, one process."""
+    rows = []
+    with relay(database_url, place) as process:
+        token = process.source()
+        port = free_port()
+        process.target("sink", port)
+        send(process.port, token, 0, 200, connections=4)
+        first = 1_000_000
+        uvloop.run(
+            latency.measure(process.port, token, port, per_second=100, seconds=2, first=500_000)
+        )
+        for per_second in (50, 200, 1000):
+            found = uvloop.run(
+                latency.measure(
+                    process.port, token, port, per_second=per_second, seconds=seconds, first=first
+                )
+            )
+            first += 1_000_000
+            rows.append(found)
+    return rows
+
+
+def memory(database_url: str, place: Path, waiting: int) -> float:
+    """Resident mebibytes of the serving process with so many deliveries waiting."""
+    with relay(database_url, place) as process:
+        token = process.source()
+        target = process.target("sink", free_port())
+        process.client.post(f"/v1/targets/{target}/pause").raise_for_status()
+        send(process.port, token, 0, waiting)
+        process.client.post(f"/v1/targets/{target}/resume").raise_for_status()
+        time.sleep(5)
+        return process.resident_mebibytes()
+
+
+def main() -> None:
+    """Run what was asked for, print tables, write JSON."""
+    options = _options()
+    found: dict[str, Any] = {"python": sys.version.split()[0]}
+    with databases() as makers:
+        for name in options.databases:
+            found[name] = _measure(name, makers[name], options)
+    _show(found)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000, help="events a measurement")
+    parser.add_argument("--seconds", type=float, default=10, help="length of a latency step")
+    parser.add_argument(
+        "--history", type=int, default=0, help="past events to measure with as well"
+    )
+    parser.add_argument("--waiting", type=int, default=0, help="deliveries for the memory figure")
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--only", nargs="+", default=["ingest", "drain", "latency"])
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/latest.json")
+    return parser.parse_args()
+
+
+def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def fresh(measure: Callable[..., Any], *arguments: Any, past: int = 0) -> Any:
+        with folder() as place:
+            url = make(place)
+            if past or name == "postgresql":
+                history.write(url, past or 1)
+            return measure(url, place, *arguments)
+
+    if "ingest" in options.only:
+        found["bare_route"] = bare_route(options.count)
+        found["ingest_1"] = fresh(ingest, options.count, 1)
+        found["ingest_5"] = fresh(ingest, options.count, 5)
+        if options.history:
+            found["ingest_1_history"] = fresh(ingest, options.count, 1, past=options.history)
+        found["bare_route"] = (found["bare_route"] + bare_route(options.count)) / 2
+    if "drain" in options.only:
+        found["drain_1"], found["bare_loop_1"] = fresh(drain, options.count, 1)
+        found["drain_5"], found["bare_loop_5"] = fresh(drain, options.count, 5)
+        if options.history:
+            found["drain_1_history"], _ = fresh(drain, options.count, 1, past=options.history)
+    if "latency" in options.only:
+        found["latency"] = fresh(latencies, options.seconds)
+    if options.waiting:
+        found["resident_mebibytes"] = fresh(memory, options.waiting)
+    return found
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console(width=100)
+    rates = Table("database", "what", "per second", "yardstick", "ratio")
+    times = Table("database", "events/s", "median ms", "99th percentile ms", "arrived")
+    for name in ("sqlite", "postgresql"):
+        values = found.get(name, {})
+        for what, yardstick in (
+            ("ingest_1", "bare_route"),
+            ("ingest_5", "bare_route"),
+            ("ingest_1_history", "ingest_1"),
+            ("drain_1", "bare_loop_1"),
+            ("drain_5", "bare_loop_5"),
+            ("drain_1_history", "drain_1"),
+        ):
+            if what in values:
+                rate, against = values[what], values[yardstick]
+                rates.add_row(
+                    name,
+                    what,
+                    f"{rate:,.0f}",
+                    f"{yardstick} {against:,.0f}",
+                    f"{rate / against:.2f}",
+                )
+        for row in values.get("latency", []):
+            times.add_row(
+                name,
+                f"{row['per_second']}",
+                f"{row['median_ms']:.1f}",
+                f"{row['p99_ms']:.1f}",
+                f"{row['arrived']} of {row['sent']}",
+            )
+        if "resident_mebibytes" in values:
+            rates.add_row(name, "resident MiB", f"{values['resident_mebibytes']:.0f}", "200", "")
+    for table in (rates, times):
+        if table.row_count:
+            console.print(table)
+
+
+if __name__ == "__main__":
+    main()
