@@ -134,10 +134,6 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="`json` writes one object per line."
     )
-    forwarded_allow_ips: str = Field(
-        "127.0.0.1",
-        description="Proxies whose X-Forwarded-* headers are believed, comma-separated.",
-    )
     pool_size: int = Field(10, ge=2, le=200, description="PostgreSQL connections per process.")
 
     @field_validator("previous_secret_keys", mode="before")

@@ -39,13 +39,26 @@ async def read_body(receive: Receive, limits: BodyLimits, declared: str | None) 
     """
     if declared is not None:
         _check_declared(declared, limits.size)
+    # What asyncio.timeout does, without its objects: this runs for every event.
+    task = asyncio.current_task()
+    expired: list[bool] = []
+    timer = asyncio.get_running_loop().call_later(limits.seconds, _expire, task, expired)
     try:
-        async with asyncio.timeout(limits.seconds):
-            return await _read(receive, limits.size)
-    except TimeoutError:
+        return await _read(receive, limits.size)
+    except asyncio.CancelledError:
+        if not expired or task is None or task.uncancel() > 0:
+            raise
         raise RequestTimeout(
             f"The body was not complete within {limits.seconds:g} seconds; nothing of it was kept."
         ) from None
+    finally:
+        timer.cancel()
+
+
+def _expire(task: asyncio.Task[object] | None, expired: list[bool]) -> None:
+    if task is not None:
+        expired.append(True)
+        task.cancel()
 
 
 def _check_declared(declared: str, most: int) -> None:

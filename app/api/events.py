@@ -14,7 +14,7 @@ from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
 from app.api.problems import problem_responses
 from app.api.schemas_common import AnswerBody, with_examples
-from app.api.schemas_deliveries import DeliveryAnswer
+from app.api.schemas_deliveries import DELIVERY_EXAMPLE, DeliveryAnswer
 from app.api.services import ServicesOf
 from app.domain.errors import NotImplementedYet
 from app.services.browse import EventQuery
@@ -53,6 +53,8 @@ class EventAnswer(AnswerBody):
 
 class EventWithDeliveriesAnswer(EventAnswer):
     """An event and its deliveries, one for every target it was for."""
+
+    model_config = with_examples({**_EVENT, "deliveries": [DELIVERY_EXAMPLE]})
 
     deliveries: list[DeliveryAnswer]
 

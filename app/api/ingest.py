@@ -3,12 +3,17 @@
 A bare ASGI application in front of the routers: it does once what a request needs and nothing
 else, because the senders' checkout waits for the answer.
 What the operations look like from outside is said in the OpenAPI document (app/api/openapi.py).
+
+Two things besides events come here: the handshake of CloudEvents (`OPTIONS` with
+`WebHook-Request-Origin`, http-webhook.md section 4), and the unsigned form by which some senders
+test a URL.
+Neither is stored, and neither needs a credential.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from starlette.types import Receive, Scope, Send
@@ -18,11 +23,12 @@ from app.api.faults import fault
 from app.api.problems import MethodNotAllowed, problem_response
 from app.domain import strict_json
 from app.domain.clock import Clock
-from app.domain.errors import NotFound, RelayError
+from app.domain.errors import NotFound, RelayError, Unauthorized
 from app.domain.model import RawRequest
 
 PREFIX = "/webhooks/"
 _MOST_SEGMENTS = 2
+_REQUEST_ORIGIN = b"webhook-request-origin"
 
 
 class Accepted(Protocol):
@@ -43,12 +49,25 @@ class Accepted(Protocol):
         """True when the event was known already."""
         ...
 
+    @property
+    def events(self) -> Sequence[Accepted]:
+        """All events of a batch, the first included; none for a request that was no batch."""
+        ...
+
 
 class Accepting(Protocol):
     """Who stores what came in (`app.services.ingest.Ingest`)."""
 
     async def accept(self, source_name: str, request: RawRequest) -> Accepted:
         """Store the event of a request; returns after the commit. Raises RelayError."""
+        ...
+
+    def greets(self, source_name: str, request: RawRequest) -> bool:
+        """Whether a request without a credential is the sender's test of its URL."""
+        ...
+
+    async def permits(self, source_name: str, origin: str) -> bool:
+        """Whether the sender `origin` may be told that the source takes its events."""
         ...
 
 
@@ -76,6 +95,9 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request whose path begins with PREFIX."""
+        if scope["method"] == "OPTIONS" and (origin := _header(scope, _REQUEST_ORIGIN)):
+            await self._shake_hands(scope, receive, send, origin)
+            return
         try:
             source_name, event_type = _address(scope)
             request = await self._read(scope, receive, event_type)
@@ -88,6 +110,9 @@ class Door:
         try:
             receipt = await self._ingest.accept(source_name, request)
         except RelayError as error:
+            if isinstance(error, Unauthorized) and self._ingest.greets(source_name, request):
+                await _respond(send, 200, {})
+                return
             self._refused(error.slug)
             await problem_response(error)(scope, receive, send)
         except Exception as error:  # noqa: BLE001  whatever it is, the sender gets a problem document
@@ -95,8 +120,28 @@ class Door:
             self._refused(failure.slug)
             await problem_response(failure)(scope, receive, send)
         else:
-            self._accepted(source_name, receipt.duplicate)
-            await _answer(receipt, send)
+            for event in receipt.events or (receipt,):
+                self._accepted(source_name, event.duplicate)
+            await _respond(send, 202, _told(receipt))
+
+    async def _shake_hands(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        """Tell a sender of CloudEvents that its events are welcome; any other answer is a no."""
+        try:
+            source_name, _ = _segments(scope)
+            if not await self._ingest.permits(source_name, origin):
+                raise _not_allowed()
+        except RelayError as error:
+            await problem_response(error)(scope, receive, send)
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, the sender gets a problem document
+            await problem_response(fault("ingest.failed", error))(scope, receive, send)
+            return
+        headers = [
+            (b"allow", b"POST"),
+            (b"webhook-allowed-origin", origin.encode("latin-1")),
+            (b"webhook-allowed-rate", b"*"),
+        ]
+        await _respond(send, 200, {}, headers)
 
     async def _read(self, scope: Scope, receive: Receive, event_type: str | None) -> RawRequest:
         fields = scope["headers"]
@@ -116,7 +161,15 @@ class Door:
 def _address(scope: Scope) -> tuple[str, str | None]:
     """The source's name and the event type in the path. Raises MethodNotAllowed and NotFound."""
     if scope["method"] != "POST":
-        raise MethodNotAllowed("Events are sent by POST.", headers={"Allow": "POST"})
+        raise _not_allowed()
+    return _segments(scope)
+
+
+def _not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("Events are sent by POST.", headers={"Allow": "POST"})
+
+
+def _segments(scope: Scope) -> tuple[str, str | None]:
     # The path as it was sent: an encoded slash is part of a name, not a separator.
     raw_path: bytes = scope["raw_path"]
     path = str(raw_path[len(PREFIX) :], "latin-1").removesuffix("/")
@@ -146,10 +199,35 @@ def _repeated(scope: Scope) -> frozenset[str]:
     return frozenset(repeated)
 
 
-async def _answer(receipt: Accepted, send: Send) -> None:
-    body = strict_json.write(
-        {"id": receipt.id, "type": receipt.type, "duplicate": receipt.duplicate}
-    )
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((str(value, "latin-1") for name, value in scope["headers"] if name == wanted), None)
+
+
+def _told(receipt: Accepted) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": receipt.id,
+        "type": receipt.type,
+        "duplicate": receipt.duplicate,
+    }
+    if receipt.events:
+        told["events"] = [
+            {"id": event.id, "type": event.type, "duplicate": event.duplicate}
+            for event in receipt.events
+        ]
+    return told
+
+
+async def _respond(
+    send: Send,
+    status: int,
+    document: dict[str, Any],
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    body = strict_json.write(document)
+    fields = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api import openapi_ingest, openapi_webhooks
+from app.api import openapi_examples, openapi_ingest, openapi_webhooks
 from app.api.problems import MEDIA_TYPE, PROBLEM_RESPONSES, PROBLEM_SCHEMA
 from app.domain import strict_json
 
@@ -72,6 +72,7 @@ def build(app: FastAPI) -> Document:
     document["webhooks"] = openapi_webhooks.webhooks()
     document["tags"] = [*openapi_ingest.tags(), *_tags(document)]
     _share_problems(document)
+    openapi_examples.complete(document)
     return document
 
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from app.api.schemas_common import AnswerBody, with_examples
 from app.services.delivery_view import AttemptView, DeliveryStatus, DeliveryView
 
-_DELIVERY: dict[str, Any] = {
+#: A delivery as it is shown in the documentation.
+DELIVERY_EXAMPLE: dict[str, Any] = {
     "id": "dlv_01kr9x7m3c2e4g6j8k0n2q4s6t",
     "event_id": "evt_01kr9x7m2a1c3e5g7h9j1k3m5n",
     "event_type": "payment_received",
@@ -50,7 +51,7 @@ _ATTEMPT: dict[str, Any] = {
 class DeliveryAnswer(AnswerBody):
     """One event on its way to one target."""
 
-    model_config = with_examples(_DELIVERY)
+    model_config = with_examples(DELIVERY_EXAMPLE)
 
     id: str
     event_id: str
@@ -108,7 +109,7 @@ class AttemptAnswer(AnswerBody):
 class DeliveryWithAttemptsAnswer(DeliveryAnswer):
     """A delivery and the log of its attempts, oldest first."""
 
-    model_config = with_examples({**_DELIVERY, "attempts": [_ATTEMPT]})
+    model_config = with_examples({**DELIVERY_EXAMPLE, "attempts": [_ATTEMPT]})
 
     attempts: list[AttemptAnswer]
 

@@ -43,15 +43,29 @@ SourceSettingsObject = Annotated[
     dict[str, Any],
     Field(
         description="`dedupe_window`: seconds (0 to 604800) within which the same content from a"
-        " sender without ids is one event; absent or null: RELAY_DEDUPE_WINDOW.",
+        " sender without ids is one event; absent or null: RELAY_DEDUPE_WINDOW. Some kinds have"
+        " more, such as `mapping`: docs/senders.md lists them.",
         examples=[{"dedupe_window": 600}],
     ),
 ]
+_FORMS = (
+    "`whsec_` and base64 of 24 to 64 bytes for Standard Webhooks; any text of 8 to 512 characters"
+    " for `stripe`, `github`, `woocommerce` and `generic_hmac`. It is not answered."
+)
 ChosenSecret = Annotated[
     str | None,
     Field(
-        description="Only when the sender chose its signing secret: `whsec_` and base64 of 24 to"
-        " 64 bytes. It is not answered. Absent or null: one is made.",
+        description="Only when the sender, or its vendor, chose the signing secret: "
+        + _FORMS
+        + " Absent or null: one is made, except for `stripe`, which makes its own.",
+    ),
+]
+NewSecret = Annotated[
+    str,
+    Field(
+        description="A signing secret that the sender, or its vendor, chose: "
+        + _FORMS
+        + " The one before stays valid as after a rotation.",
     ),
 ]
 
@@ -85,6 +99,7 @@ class ChangeSource(TypedDict):
 
     strict: NotRequired[Strict]
     settings: NotRequired[SourceSettingsObject]
+    signing_secret: NotRequired[NewSecret]
 
 
 class RotateSource(RequestBody):
@@ -120,8 +135,8 @@ class SourceWithCredentialsAnswer(SourceAnswer):
     )
     signing_secret: str | None = Field(
         None,
-        description="For senders that sign by Standard Webhooks. Absent when the kind does not"
-        " sign, or when the sender chose it.",
+        description="For senders that sign. Absent when the kind does not sign, or when the sender"
+        " or its vendor chose it.",
     )
 
     @classmethod

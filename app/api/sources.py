@@ -95,7 +95,10 @@ async def change_source(
     The next event on every node is read by the new rules.
     """
     changed = await services.sources.update(
-        source_id, strict=payload.get("strict"), settings=payload.get("settings")
+        source_id,
+        strict=payload.get("strict"),
+        settings=payload.get("settings"),
+        signing_secret=payload.get("signing_secret"),
     )
     return SourceAnswer.model_validate(changed)
 

@@ -16,7 +16,7 @@ from app.services.delivery_view import DeliveryStatus
 
 router = management_router("stats", "Statistics")
 
-_COUNTS = dict.fromkeys(DeliveryStatus, 0)
+_COUNTS = {status.value: 0 for status in DeliveryStatus}
 _EXAMPLE: dict[str, Any] = {
     "events": {
         "last_hour": {"total": 3, "by_type": {"payment_received": 2, "site_published": 1}},

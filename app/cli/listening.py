@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from app.domain.errors import ConfigurationError, RelayError
@@ -16,29 +17,15 @@ class PortTaken(RelayError):
     """Another program listens there."""
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of `host`; port 0 takes a free one.
+@contextmanager
+def bound(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """A socket for each address of `host`, closed in the end; port 0 takes a free one.
 
     Nobody can connect before `listen`: a relay that cannot have its port must not make keys first.
     Raises PortTaken, and ConfigurationError when this machine has no such address.
     """
-    bound: list[socket.socket] = []
-    addresses = _addresses(host, port)
-    several = len(addresses) > 1
-    for family, address in addresses:
-        wanted = bound[0].getsockname()[1] if bound else port
-        try:
-            bound.append(_bound(family, (address[0], wanted, *address[2:]), several=several))
-        except OSError as error:
-            # `localhost` may name an address of a version that this machine does not have.
-            if error.errno == errno.EADDRNOTAVAIL and several:
-                continue
-            for other in bound:
-                other.close()
-            raise _refusal(error, host, port) from None
-    if not bound:
-        raise _no_such_address(host)
-    return bound
+    with ExitStack() as opened:
+        yield _bind_all(opened, host, port)
 
 
 def listen(sockets: Sequence[socket.socket]) -> None:
@@ -48,6 +35,26 @@ def listen(sockets: Sequence[socket.socket]) -> None:
             one.listen(BACKLOG)
         except OSError as error:
             raise _refusal(error, *one.getsockname()[:2]) from None
+
+
+def _bind_all(opened: ExitStack, host: str, port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    addresses = _addresses(host, port)
+    several = len(addresses) > 1
+    for family, address in addresses:
+        wanted = sockets[0].getsockname()[1] if sockets else port
+        one = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        try:
+            _bind(one, (address[0], wanted, *address[2:]), several=several)
+        except OSError as error:
+            # `localhost` may name an address of a version that this machine does not have.
+            if error.errno == errno.EADDRNOTAVAIL and several:
+                continue
+            raise _refusal(error, host, port) from None
+        sockets.append(one)
+    if not sockets:
+        raise _no_such_address(host)
+    return sockets
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
@@ -60,19 +67,13 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bound(family: socket.AddressFamily, address: Any, *, several: bool) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6 and several:
-            # The version 4 address beside it has a socket of its own.
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind(address)
-        opened.set_inheritable(True)
-    except OSError:
-        opened.close()
-        raise
-    return opened
+def _bind(one: socket.socket, address: Any, *, several: bool) -> None:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if one.family == socket.AF_INET6 and several:
+        # The version 4 address beside it has a socket of its own.
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    one.bind(address)
+    one.set_inheritable(True)
 
 
 def _refusal(error: OSError, host: str, port: int) -> RelayError:

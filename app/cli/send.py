@@ -124,6 +124,8 @@ def _request(runtime: Runtime, sending: Sending, source: BoundSource) -> httpx.R
     if not keys:
         raise NotFound(f"The source {source.name} has no signing secret to sign with.")
     base = (sending.url or runtime.settings.resolved_public_url).rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        raise NotAccepted("--url must begin with http:// or https://, as must RELAY_PUBLIC_URL.")
     path, body = _message(runtime, sending, source)
     message_id = sending.message_id or new_id("msg")
     timestamp = int(runtime.clock().timestamp())

@@ -44,16 +44,9 @@ def serve(
     with session.plain_errors():
         embedded_worker = False if no_worker else None
         settings = session.load_settings(host=host, port=port, embedded_worker=embedded_worker)
-        sockets = listening.bind(settings.host, settings.port)
-        settings = settings.model_copy(update={"port": sockets[0].getsockname()[1]})
-        session.make_folder(settings)
-        first_start = session.run(_prepare(settings))
-        listening.listen(sockets)
-        greeting.show(settings, first_start)
-        if settings.processes > 1:
-            _serve_many(settings, sockets)
-        else:
-            _serve_one(settings, sockets)
+        with listening.bound(settings.host, settings.port) as sockets:
+            # Port 0 has become a real one.
+            _start(settings.model_copy(update={"port": sockets[0].getsockname()[1]}), sockets)
 
 
 def application() -> Any:
@@ -65,6 +58,17 @@ def _application(settings: Settings) -> Any:
     return create_app(Runtime(settings, worker=settings.embedded_worker))
 
 
+def _start(settings: Settings, sockets: list[socket.socket]) -> None:
+    session.make_folder(settings)
+    start = session.run(_prepare(settings))
+    listening.listen(sockets)
+    greeting.show(settings, start)
+    if settings.processes > 1:
+        _serve_many(settings, sockets)
+    else:
+        _serve_one(settings, sockets)
+
+
 async def _prepare(settings: Settings) -> greeting.Start:
     """Make what the first start makes: schema (SQLite only), master key, source, admin key."""
     runtime = Runtime(settings, worker=False)
@@ -73,7 +77,8 @@ async def _prepare(settings: Settings) -> greeting.Start:
             if runtime.database.dialect == "sqlite":
                 await schema.migrate(runtime.database)
             await session.require_schema(runtime.database)
-            await bootstrap.verify_master_key(runtime.database, runtime.sealer)
+            # What would fail in the server fails here, in one sentence.
+            await runtime.start()
             made = await bootstrap.ensure_first_source(runtime.services.sources)
             sources = await lookup.everything(runtime.services.sources.page)
             # The key last: nothing must fail between making it and showing it.
@@ -81,7 +86,7 @@ async def _prepare(settings: Settings) -> greeting.Start:
         source = made.source if made else lookup.ready_source(sources)
         return greeting.Start(admin_key=key, made=made, source=source)
     finally:
-        await runtime.stop()
+        await runtime.database.close()
 
 
 def _serve_one(settings: Settings, sockets: list[socket.socket]) -> None:
@@ -118,7 +123,8 @@ def _config(settings: Settings, app: str | Callable[[], Any]) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        # Nothing here asks for the sender's address or scheme: forged X-Forwarded-* mean nothing.
+        proxy_headers=False,
         limit_concurrency=settings.max_connections,
         backlog=listening.BACKLOG,
         timeout_graceful_shutdown=math.ceil(settings.grace),

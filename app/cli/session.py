@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -170,16 +170,31 @@ def require_file(settings: Settings) -> None:
         )
 
 
-async def _operate(settings: Settings, work: Work[T]) -> T:
+@asynccontextmanager
+async def running(settings: Settings, *, worker: bool) -> AsyncIterator[Runtime]:
+    """A runtime that is started, and stopped at the end.
+
+    Raises OldSchema, DatabaseDown and ConfigurationError.
+    """
     require_file(settings)
-    runtime = Runtime(settings, worker=False)
-    try:
-        with named_database(settings):
+    runtime = Runtime(settings, worker=worker)
+    with named_database(settings):
+        try:
             await require_schema(runtime.database)
             await runtime.start()
-            return await work(runtime)
-    finally:
-        await runtime.stop()
+        except BaseException:
+            # Not stop(): a worker that never started has no tables to give anything back to.
+            await runtime.database.close()
+            raise
+        try:
+            yield runtime
+        finally:
+            await runtime.stop()
+
+
+async def _operate(settings: Settings, work: Work[T]) -> T:
+    async with running(settings, worker=False) as runtime:
+        return await work(runtime)
 
 
 def _problems(error: ValidationError) -> list[str]:

@@ -28,19 +28,12 @@ def worker() -> None:
 
 async def _work(settings: Settings) -> None:
     stop = _stop_signal()
-    session.require_file(settings)
-    runtime = Runtime(settings, worker=True)
-    try:
-        with session.named_database(settings):
-            await session.require_schema(runtime.database)
-            await runtime.start()
+    async with session.running(settings, worker=True) as runtime:
         output.say(
             f"Delivering from {session.database_name(settings)}, at most"
             f" {settings.max_in_flight} at a time. Stop with Ctrl-C."
         )
         await _watch(runtime, stop)
-    finally:
-        await runtime.stop()
 
 
 async def _watch(runtime: Runtime, stop: asyncio.Event) -> None:

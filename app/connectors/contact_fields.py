@@ -92,7 +92,7 @@ def as_text(value: Value, separator: str = ", ") -> str:
     return strict_json.write(value).decode()
 
 
-def as_day(name: str, moment: datetime) -> str:
+def as_day(_name: str, moment: datetime) -> str:
     """A moment as `YYYY-MM-DD`, for destinations that keep days only."""
     return moment.date().isoformat()
 

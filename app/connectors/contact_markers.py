@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import Field
 
 from app.connectors.lifecycle import Happening, happening, why_no_sale
 from app.domain.model import Event, Plan
 
+#: A tag or list in settings, for destinations that know it by a number.
+MarkerId = Annotated[int, Field(gt=0, le=2**31 - 1)]
 #: What the destination knows a tag or list by: a number or a name.
 MarkerT = TypeVar("MarkerT", int, str)
 

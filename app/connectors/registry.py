@@ -15,18 +15,38 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from app.connectors.amplitude import Amplitude
 from app.connectors.base import Connector
 from app.connectors.ga4 import Ga4
 from app.connectors.hubspot import HubSpot
+from app.connectors.matomo import Matomo
+from app.connectors.meta_capi import MetaCapi
+from app.connectors.mixpanel import Mixpanel
+from app.connectors.plausible import Plausible
+from app.connectors.posthog import PostHog
+from app.connectors.segment import Segment
 from app.connectors.webhook import Webhook
 from app.connectors.wording import presentable
 from app.domain.errors import FieldError, ValidationFailed
 
 ENTRY_POINT_GROUP = "lifecycle_relay.connectors"
 
+_BUILT_IN: tuple[type[Connector[Any]], ...] = (
+    Webhook,
+    HubSpot,
+    Ga4,
+    PostHog,
+    Mixpanel,
+    Amplitude,
+    Segment,
+    Matomo,
+    Plausible,
+    MetaCapi,
+)
+
 #: The built-in connectors, by the value of a target's `connector`.
 CONNECTORS: Mapping[str, type[Connector[Any]]] = MappingProxyType(
-    {connector.name: connector for connector in (Webhook, HubSpot, Ga4)}
+    {connector.name: connector for connector in _BUILT_IN}
 )
 
 

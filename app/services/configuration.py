@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from app.connectors.mapping import bind_mapping
 from app.connectors.registry import connector_class
 from app.domain import signing, strict_json
 from app.domain.clock import Clock, to_micros
+from app.domain.errors import NotImplementedYet
 from app.domain.expressions import compile_filter
 from app.domain.retry import DEFAULT_SCHEDULE, RetryPolicy
 from app.domain.routing import Route, RoutingTable, compile_patterns
@@ -65,13 +67,14 @@ class Configuration:
 
     version: int
     sources: Mapping[str, BoundSource]
+    sources_by_id: Mapping[str, BoundSource]
     targets: Mapping[str, BoundTarget]
     routes: RoutingTable
     valid_until: int | None
 
     def source_by_id(self, source_id: str) -> BoundSource | None:
         """The source with this id."""
-        return next((source for source in self.sources.values() if source.id == source_id), None)
+        return self.sources_by_id.get(source_id)
 
 
 class ConfigurationCache:
@@ -126,9 +129,11 @@ class ConfigurationCache:
         source_rows = sources.list_all(connection)
         target_rows = targets.list_all(connection)
         bound = [self._bind_target(row, now) for row in target_rows]
+        senders = [source for row in source_rows if (source := self._bind_source(row, now))]
         loaded = Configuration(
             version=version,
-            sources={row.name: self._bind_source(row, now) for row in source_rows},
+            sources={source.name: source for source in senders},
+            sources_by_id={source.id: source for source in senders},
             targets={target.id: target for target in bound if target is not None},
             routes=RoutingTable(
                 [
@@ -142,7 +147,13 @@ class ConfigurationCache:
         self._current = loaded
         return loaded
 
-    def _bind_source(self, row: SourceRecord, now: int) -> BoundSource:
+    def _bind_source(self, row: SourceRecord, now: int) -> BoundSource | None:
+        # A source of a kind, or with settings, that this version cannot use must not stop the others.
+        try:
+            adapter = adapter_for(row.kind).configured(row.settings)
+        except (NotImplementedYet, ValueError) as error:
+            _log.error("source.unusable", source=row.name, kind=row.kind, error=str(error))
+            return None
         overlapping = row.previous_expires_at is not None and row.previous_expires_at > now
         digests = [row.token_digest, row.previous_token_digest if overlapping else None]
         place = f"sources/{row.id}/"
@@ -151,23 +162,22 @@ class ConfigurationCache:
             name=row.name,
             kind=row.kind,
             strict=row.strict,
-            adapter=adapter_for(row.kind),
+            adapter=adapter,
             credentials=Credentials(
                 token_hashes=tuple(bytes.fromhex(digest) for digest in digests if digest),
-                signing_secrets=self._keys(row, place, overlapping=overlapping),
+                signing_secrets=_keys(adapter, self._secrets(row, place, overlapping=overlapping)),
             ),
             dedupe_window=int(row.settings.get("dedupe_window", self._dedupe_window)),
         )
 
-    def _keys(
+    def _secrets(
         self, row: SourceRecord | TargetRecord, place: str, *, overlapping: bool
-    ) -> tuple[bytes, ...]:
+    ) -> list[str]:
+        """The signing secrets in their serialised form, the current one first."""
         sealed = [(row.signing_secret_sealed, place + "signing_secret")]
         if overlapping:
             sealed.append((row.previous_signing_secret_sealed, place + "previous_signing_secret"))
-        return tuple(
-            signing.decode_secret(self._sealer.open(text, where)) for text, where in sealed if text
-        )
+        return [self._sealer.open(text, where) for text, where in sealed if text]
 
     def _bind_target(self, row: TargetRecord, now: int) -> BoundTarget | None:
         # A target whose connector is no longer installed must not stop the others.
@@ -195,17 +205,27 @@ class ConfigurationCache:
             opened = self._sealer.open(row.settings_sealed, f"targets/{row.id}/settings")
             settings |= strict_json.read_trusted(opened.encode())
         overlapping = row.previous_expires_at is not None and row.previous_expires_at > now
+        secrets = self._secrets(row, f"targets/{row.id}/", overlapping=overlapping)
         bound: Connector[Any] = connector(
             TargetBinding(
                 id=row.id,
                 name=row.name,
                 settings=connector.Settings.model_validate(settings),
                 mapping=bind_mapping(row.mapping),
-                signing_keys=self._keys(row, f"targets/{row.id}/", overlapping=overlapping),
+                signing_keys=tuple(signing.decode_secret(secret) for secret in secrets),
                 user_agent=f"Lifecycle-Relay/{__version__}",
             )
         )
         return bound
+
+
+def _keys(adapter: SourceAdapter, secrets: list[str]) -> tuple[bytes, ...]:
+    """The keys of a source's secrets; one from before its form was changed has none."""
+    found = []
+    for secret in secrets:
+        with contextlib.suppress(ValueError):
+            found.append(adapter.signing_key(secret))
+    return tuple(found)
 
 
 def _secret_values(settings: BaseModel) -> list[str]:

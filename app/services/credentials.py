@@ -9,11 +9,17 @@ from app.store.sealing import SealBroken, Sealer
 
 _SOURCE_TOKEN_BYTES = 24
 _API_KEY_BYTES = 32
+_TEXT_SECRET_BYTES = 32
 
 
 def new_source_token() -> str:
     """192 bits as 32 characters: short, because a sender keeps its whole URL in 191."""
     return secrets.token_urlsafe(_SOURCE_TOKEN_BYTES)
+
+
+def new_text_secret() -> str:
+    """256 bits as 64 hexadecimal digits: also valid where a sender takes hex or base64."""
+    return secrets.token_hex(_TEXT_SECRET_BYTES)
 
 
 def new_api_key() -> str:

@@ -101,7 +101,7 @@ class Dispatch:
         self._lease = int(lease * _MICROS)
         self._attempt_timeout = attempt_timeout
         self._elapsed = elapsed
-        self._events = StoredEvents()
+        self._events = StoredEvents(configuration)
 
     async def claim(self, free: int) -> Claim:
         """Lease up to `free` due deliveries, fairly over the targets."""
@@ -119,8 +119,10 @@ class Dispatch:
         self, connection: WriteConnection, free: int
     ) -> tuple[list[ClaimedDelivery], int | None]:
         now = to_micros(self._clock())
-        self._configuration.load_if_moved(connection)
-        allowances = [allowance(target, now) for target in claim.ready_targets(connection, now)]
+        ready = claim.ready_targets(connection, now)
+        if ready and ready[0].version != self._configuration.current.version:
+            self._configuration.load_if_moved(connection)
+        allowances = [allowance(target, now) for target in ready]
         slots = share(allowances, free)
         if not slots:
             return [], claim.next_due(connection, now)

@@ -6,7 +6,7 @@ What arrives together is committed together; the answer is given after the commi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import (
@@ -21,11 +21,12 @@ from app.domain.errors import (
 from app.domain.ids import new_id
 from app.domain.model import RawRequest
 from app.domain.routing import is_event_type
+from app.services.batch_requests import in_batch, plan_batch
 from app.services.batching import Batcher
 from app.services.configuration import BoundSource, Configuration, ConfigurationCache
 from app.services.planning import Plan, plan_request, read_request
 from app.sources.authentication import authenticate
-from app.store import intake, quarantine, routing, wakeups
+from app.store import intake, quarantine
 from app.store.database import Database, WriteConnection
 from app.store.intake import Known
 from app.store.quarantine import QuarantineRecord
@@ -33,11 +34,15 @@ from app.store.quarantine import QuarantineRecord
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the sender is told: the event's id, and whether it was known already."""
+    """What the sender is told: the event's id, and whether it was known already.
+
+    Of a batch this is the first event, and `events` are all of them, the first included.
+    """
 
     id: str
     type: str
     duplicate: bool
+    events: tuple[Receipt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +85,30 @@ class Ingest:
         if self._configuration.stale(to_micros(request.received_at)):
             configuration = await self._configuration.refresh()
         try:
-            plan = self._plan(configuration, source_name, request)
+            found = self._read(configuration, source_name, request)
         except (NotFound, Unauthorized):
             # The source may have been made, or its credential rotated, on another node.
             newer = await self._configuration.refresh()
             if newer.version == configuration.version:
                 raise
-            configuration = newer
-            plan = await self._plan_or_keep(configuration, source_name, request)
+            found = await self._read_or_keep(newer, source_name, request)
         except (Unreadable, InvalidRequest) as error:
             raise await self._keep(configuration, source_name, request, error) from error
-        item = _Intake(source_name, request, configuration.version, plan, authenticated=False)
-        return await self._batcher.put(item)
+        if isinstance(found, _Intake):
+            return await self._batcher.put(found)
+        return await self._store_together(found)
+
+    def greets(self, source_name: str, request: RawRequest) -> bool:
+        """Whether a request without a credential is the sender's test of its URL."""
+        source = self._configuration.current.sources.get(source_name)
+        return source is not None and source.adapter.greets(request)
+
+    async def permits(self, source_name: str, origin: str) -> bool:
+        """Whether the sender `origin` may be told that the source takes its events."""
+        source = self._configuration.current.sources.get(source_name)
+        if source is None:
+            source = (await self._configuration.refresh()).sources.get(source_name)
+        return source is not None and source.adapter.permits(origin)
 
     async def reread(self, kept: QuarantineRecord) -> Receipt:
         """Read a quarantined body again with today's adapter. Raises what `accept` raises."""
@@ -105,13 +122,55 @@ class Ingest:
             received_at=self._clock(),
             event_type=kept.event_type,
         )
-        plan = plan_request(configuration, source, request, read_request(source, request))
-        item = _Intake(source.name, request, configuration.version, plan, authenticated=True)
-        return await self._batcher.put(item)
+        found = self._read(configuration, source.name, request, authenticated=True)
+        if isinstance(found, _Intake):
+            return await self._batcher.put(found)
+        return await self._store_together(found)
 
     async def drain(self) -> None:
         """Wait until everything accepted so far is committed."""
         await self._batcher.drain()
+
+    def _read(
+        self,
+        configuration: Configuration,
+        source_name: str,
+        request: RawRequest,
+        *,
+        authenticated: bool = False,
+    ) -> _Intake | list[_Intake]:
+        """The request as one event, or as the events of a batch."""
+        source = configuration.sources.get(source_name)
+        if (
+            source is None
+            or not source.adapter.takes_batches
+            or not source.adapter.is_batch(request)
+        ):
+            plan = self._plan(configuration, source_name, request, authenticated=authenticated)
+            return _Intake(source_name, request, configuration.version, plan, authenticated)
+        if not authenticated:
+            now = int(request.received_at.timestamp())
+            authenticate(source.adapter, request, source.credentials, now)
+        return [
+            # The credential covers the batch, not its parts: it is not looked at again.
+            _Intake(source_name, part, configuration.version, plan, authenticated=True)
+            for part, plan in plan_batch(configuration, source, request)
+        ]
+
+    async def _store_together(self, items: Sequence[_Intake]) -> Receipt:
+        """Store all events of a batch in one transaction, or, when one is refused, none."""
+
+        def work(connection: WriteConnection) -> tuple[list[Receipt], bool]:
+            results, queued = self._store(connection, items)
+            for position, result in enumerate(results):
+                if isinstance(result, RelayError):
+                    raise in_batch(result, position)
+            return [result for result in results if isinstance(result, Receipt)], queued
+
+        receipts, queued = await self._database.write(work)
+        if queued:
+            self._arrived()
+        return replace(receipts[0], events=tuple(receipts))
 
     def _plan(
         self,
@@ -129,11 +188,11 @@ class Ingest:
             authenticate(source.adapter, request, source.credentials, now)
         return plan_request(configuration, source, request, read_request(source, request))
 
-    async def _plan_or_keep(
+    async def _read_or_keep(
         self, configuration: Configuration, source_name: str, request: RawRequest
-    ) -> Plan:
+    ) -> _Intake | list[_Intake]:
         try:
-            return self._plan(configuration, source_name, request)
+            return self._read(configuration, source_name, request)
         except (Unreadable, InvalidRequest) as error:
             raise await self._keep(configuration, source_name, request, error) from error
 
@@ -154,7 +213,7 @@ class Ingest:
         return error
 
     async def _flush(self, items: Sequence[_Intake]) -> Sequence[Receipt | RelayError]:
-        results, queued = await self._database.write(lambda c: self._store(c, items))
+        results, queued = await self._database.write_once(lambda c: self._store(c, items))
         if queued:
             self._arrived()
         return results
@@ -162,46 +221,58 @@ class Ingest:
     def _store(
         self, connection: WriteConnection, items: Sequence[_Intake]
     ) -> tuple[list[Receipt | RelayError], bool]:
-        plans = self._plans_at_newest_version(connection, items)
-        firsts: dict[tuple[str, bytes], Plan] = {}
-        for plan in plans:
-            if isinstance(plan, Plan) and plan.event.dedupe_key is not None:
-                firsts.setdefault((plan.event.source_id, plan.event.dedupe_key), plan)
         now = to_micros(self._clock())
-        known = intake.remember(connection, [plan.event for plan in firsts.values()], now)
-        results: list[Receipt | RelayError] = []
-        new: list[Plan] = []
-        for plan in plans:
-            if isinstance(plan, RelayError):
-                results.append(plan)
-                continue
-            receipt = _receipt(plan, firsts, known)
-            results.append(receipt)
-            if isinstance(receipt, Receipt) and not receipt.duplicate:
-                new.append(plan)
-        return results, _insert(connection, new)
-
-    def _plans_at_newest_version(
-        self, connection: WriteConnection, items: Sequence[_Intake]
-    ) -> list[Plan | RelayError]:
-        version = routing.current(connection)
+        version = items[0].version
+        plans: list[Plan | RelayError] = [item.plan for item in items]
+        known = None
         if all(item.version == version for item in items):
-            return [item.plan for item in items]
-        configuration = self._configuration.load_if_moved(connection)
-        plans: list[Plan | RelayError] = []
-        for item in items:
-            try:
-                plans.append(
-                    self._plan(
-                        configuration,
-                        item.source_name,
-                        item.request,
-                        authenticated=item.authenticated,
-                    )
-                )
-            except RelayError as error:
-                plans.append(error)
-        return plans
+            known = _store_firsts(connection, plans, version, now)
+        while known is None:
+            # The routes, or a credential, changed since the requests were read.
+            configuration = self._configuration.load_if_moved(connection)
+            plans = [self._planned_anew(configuration, item) for item in items]
+            known = _store_firsts(connection, plans, configuration.version, now)
+        firsts = _firsts(plans)
+        results = [
+            plan if isinstance(plan, RelayError) else _receipt(plan, firsts, known)
+            for plan in plans
+        ]
+        queued = any(
+            delivery.reason is None
+            for plan, result in zip(plans, results, strict=True)
+            if isinstance(plan, Plan) and isinstance(result, Receipt) and not result.duplicate
+            for delivery in plan.deliveries
+        )
+        return results, queued
+
+    def _planned_anew(self, configuration: Configuration, item: _Intake) -> Plan | RelayError:
+        try:
+            return self._plan(
+                configuration, item.source_name, item.request, authenticated=item.authenticated
+            )
+        except RelayError as error:
+            return error
+
+
+def _firsts(plans: Sequence[Plan | RelayError]) -> dict[tuple[str, bytes], Plan]:
+    """The first plan of each dedupe key in this batch."""
+    firsts: dict[tuple[str, bytes], Plan] = {}
+    for plan in plans:
+        if isinstance(plan, Plan) and plan.event.dedupe_key is not None:
+            firsts.setdefault((plan.event.source_id, plan.event.dedupe_key), plan)
+    return firsts
+
+
+def _store_firsts(
+    connection: WriteConnection, plans: Sequence[Plan | RelayError], version: int, now: int
+) -> dict[tuple[str, bytes], Known] | None:
+    unkeyed = [p for p in plans if isinstance(p, Plan) and p.event.dedupe_key is None]
+    wanted = [*_firsts(plans).values(), *unkeyed]
+    if not wanted:
+        return {}
+    deliveries = [delivery for plan in wanted for delivery in plan.deliveries]
+    events = [plan.event for plan in wanted]
+    return intake.store(connection, events, deliveries, version=version, now=now)
 
 
 def _receipt(
@@ -223,17 +294,6 @@ def _receipt(
             " give the event an id of its own."
         )
     return Receipt(earlier.event_id, event.type, duplicate=True)
-
-
-def _insert(connection: WriteConnection, plans: Sequence[Plan]) -> bool:
-    if not plans:
-        return False
-    deliveries = [delivery for plan in plans for delivery in plan.deliveries]
-    intake.insert(connection, [plan.event for plan in plans], deliveries)
-    queued = any(delivery.reason is None for delivery in deliveries)
-    if queued:
-        wakeups.notify(connection)
-    return queued
 
 
 def _quarantine_entry(

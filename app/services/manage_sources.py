@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,13 +19,14 @@ from app.services.source_definition import (
     SourceDraft,
     check_draft,
     checked_settings,
+    needs_secret,
     signing_secret_error,
 )
-from app.sources.base import SourceAdapter
+from app.sources.base import SecretForm, SourceAdapter
 from app.sources.registry import ADAPTERS
 from app.store import routing, sources
 from app.store.database import Database, ReadConnection, WriteConnection
-from app.store.sealing import Sealer
+from app.store.sealing import SealBroken, Sealer
 from app.store.sources import SourceRecord
 
 #: The kind whose built-in sender knows nothing but a URL, and whose bridge signs.
@@ -81,8 +83,8 @@ class ManageSources:
 
     async def create(self, draft: SourceDraft) -> SourceWithCredentials:
         """Register a sender. Raises ValidationFailed, and Conflict when the name is taken."""
-        adapter = check_draft(draft)
-        token = _new_token(adapter)
+        checked = check_draft(draft)
+        token = _new_token(checked.adapter)
         self._check_url_length(draft, token)
         now = to_micros(self._clock())
         record = SourceRecord(
@@ -90,11 +92,12 @@ class ManageSources:
             name=draft.name,
             kind=draft.kind,
             strict=draft.strict,
-            settings=checked_settings(draft.settings),
+            settings=checked.settings,
             created_at=now,
             updated_at=now,
         )
-        record, secret = self._with_credentials(record, adapter, token, draft.signing_secret)
+        secret = draft.signing_secret or _new_secret(checked.adapter)
+        record = self._with_credentials(record, token, secret)
 
         def work(connection: WriteConnection) -> None:
             routing.bump(connection)
@@ -123,19 +126,30 @@ class ManageSources:
         *,
         strict: bool | None = None,
         settings: Mapping[str, Any] | None = None,
+        signing_secret: str | None = None,
     ) -> Source:
         """Change what is not None; a setting given as null goes back to its default.
 
+        The secret is one that the sender, or its vendor, chose; the one before stays valid while
+        the overlap of a rotation lasts.
         Raises NotFound and ValidationFailed.
         """
 
         def work(connection: WriteConnection) -> SourceRecord:
             routing.bump(connection)
             record = _found(connection, source_id)
+            kind = ADAPTERS[record.kind]
+            checked = checked_settings(kind, {**record.settings, **(settings or {})})
+            adapter = kind.configured(checked)
+            secret = signing_secret or self._secret(record)
+            if secret is not None and (error := signing_secret_error(adapter, secret)):
+                raise field_errors.refuse([error])
+            if signing_secret is not None:
+                record = self._with_secret(record, signing_secret)
             changed = replace(
                 record,
                 strict=record.strict if strict is None else strict,
-                settings=checked_settings({**record.settings, **(settings or {})}),
+                settings=checked,
                 updated_at=to_micros(self._clock()),
             )
             sources.update(connection, changed)
@@ -157,12 +171,13 @@ class ManageSources:
         ) -> tuple[SourceRecord, str | None, str | None]:
             routing.bump(connection)
             record = _found(connection, source_id)
-            adapter = ADAPTERS[record.kind]
-            if error := signing_secret_error(adapter, signing_secret):
+            adapter = ADAPTERS[record.kind].configured(record.settings)
+            error = signing_secret_error(adapter, signing_secret)
+            if error := error or (None if signing_secret else needs_secret(adapter)):
                 raise field_errors.refuse([error])
             token = _new_token(adapter)
-            retired = self._with_previous(record)
-            changed, secret = self._with_credentials(retired, adapter, token, signing_secret)
+            secret = signing_secret or _new_secret(adapter)
+            changed = self._with_credentials(self._with_previous(record), token, secret)
             sources.update(connection, changed)
             return changed, token, secret
 
@@ -183,20 +198,29 @@ class ManageSources:
         await self._database.write(work)
 
     def _with_credentials(
-        self,
-        record: SourceRecord,
-        adapter: SourceAdapter,
-        token: str | None,
-        chosen_secret: str | None,
-    ) -> tuple[SourceRecord, str | None]:
-        secret = (chosen_secret or signing.new_secret()) if adapter.takes_signature else None
+        self, record: SourceRecord, token: str | None, secret: str | None
+    ) -> SourceRecord:
         place = f"sources/{record.id}/signing_secret"
-        changed = replace(
+        return replace(
             record,
             token_digest=credentials.digest(token) if token else None,
             signing_secret_sealed=self._sealer.seal(secret, place) if secret else None,
         )
-        return changed, secret
+
+    def _with_secret(self, record: SourceRecord, secret: str) -> SourceRecord:
+        """The record with another signing secret, and the token it has."""
+        retired = self._with_previous(record) if record.signing_secret_sealed else record
+        place = f"sources/{record.id}/signing_secret"
+        return replace(retired, signing_secret_sealed=self._sealer.seal(secret, place))
+
+    def _secret(self, record: SourceRecord) -> str | None:
+        """The signing secret the source has, None when there is none that can be opened."""
+        if record.signing_secret_sealed is None:
+            return None
+        place = f"sources/{record.id}/signing_secret"
+        with contextlib.suppress(SealBroken):
+            return self._sealer.open(record.signing_secret_sealed, place)
+        return None
 
     def _with_previous(self, record: SourceRecord) -> SourceRecord:
         """The record with its credentials in the place of the previous ones."""
@@ -253,8 +277,14 @@ class ManageSources:
 
 def _new_token(adapter: SourceAdapter) -> str | None:
     """A token for senders that cannot sign, among them the platform's built-in webhooks."""
-    can_sign = adapter.takes_signature and adapter.kind != _PATH_KIND
-    return credentials.new_source_token() if adapter.takes_token and not can_sign else None
+    return credentials.new_source_token() if adapter.issues_token else None
+
+
+def _new_secret(adapter: SourceAdapter) -> str | None:
+    """A signing secret, None for a kind that has none or whose vendor makes it."""
+    if adapter.secret_form is SecretForm.STANDARD_WEBHOOKS:
+        return signing.new_secret()
+    return credentials.new_text_secret() if adapter.secret_form is SecretForm.TEXT else None
 
 
 def _found(connection: ReadConnection | WriteConnection, source_id: str) -> SourceRecord:

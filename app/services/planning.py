@@ -33,11 +33,7 @@ class Plan:
 
 def read_request(source: BoundSource, request: RawRequest) -> Reading:
     """What an authenticated request says. Raises Unreadable, InvalidRequest or UnknownEventType."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", ""}:
-        raise UnsupportedEncoding(
-            f"Content-Encoding {encoding[:40]!r} is not undone here; send the body uncompressed."
-        )
+    require_plain(request)
     _require_json(request.headers.get("content-type", ""))
     document = strict_json.read_strict(request.body)
     reading = source.adapter.read(request, document)
@@ -47,6 +43,15 @@ def read_request(source: BoundSource, request: RawRequest) -> Reading:
             f" {reading.type!r}; see /v1/event-types."
         )
     return reading
+
+
+def require_plain(request: RawRequest) -> None:
+    """Refuse a body that is compressed. Raises UnsupportedEncoding."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", ""}:
+        raise UnsupportedEncoding(
+            f"Content-Encoding {encoding[:40]!r} is not undone here; send the body uncompressed."
+        )
 
 
 def _require_json(content_type: str) -> None:

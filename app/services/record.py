@@ -37,6 +37,7 @@ class _Batch:
 
     judged: list[tuple[Result, Verdict]]
     now: int
+    simple: bool = False
     plans: list[Plan] = field(default_factory=list)
     disable: dict[str, str] = field(default_factory=dict)
 
@@ -93,8 +94,10 @@ class Recorder:
             )
             for result in batch
         ]
-        flush = _Batch(judged, to_micros(self._clock()))
-        await self._database.write(lambda c: self._write(c, flush))
+        now = to_micros(self._clock())
+        flush = _Batch(judged, now, simple=all(self._is_simple(*pair, now) for pair in judged))
+        write = self._database.write_once if flush.simple else self._database.write
+        await write(lambda c: self._write(c, flush))
         for target_id, reason in flush.disable.items():
             await self._disable(target_id, reason, flush)
         if flush.plans:
@@ -102,6 +105,16 @@ class Recorder:
         for result, ruling in judged:
             self._observe(result, ruling)
         return [None] * len(batch)
+
+    def _is_simple(self, result: Result, ruling: Verdict, now: int) -> bool:
+        """True when a result asks for nothing beside its own rows: the common case by far."""
+        return (
+            ruling.status == "succeeded"
+            and result.effect is None
+            and result.outcome.external_id is None
+            and not result.outcome.forget_id
+            and now - self._last_success.get(result.claimed.target_id, 0) <= _SUCCESS_EVERY
+        )
 
     def _throttles_in_a_row(self, result: Result) -> int:
         target_id, kind = result.claimed.target_id, result.outcome.kind
@@ -114,9 +127,12 @@ class Recorder:
     def _write(self, connection: WriteConnection, batch: _Batch) -> None:
         batch.plans.clear()
         batch.disable.clear()
-        counted = _settle(connection, batch)
-        counted |= _postpone(connection, batch)
-        results.insert_attempts(connection, self._attempts(batch, counted))
+        counted = results.write(
+            connection, _settled(batch), _postponed(batch), self._attempts(batch)
+        )
+        if batch.simple:
+            return
+        results.hold_back_followers(connection, _followers(batch, counted))
         ours = [pair for pair in batch.judged if pair[0].claimed.id in counted]
         self._effects(connection, batch, ours)
         self._links(connection, batch, ours)
@@ -130,13 +146,13 @@ class Recorder:
             )
             wakeups.notify(connection)
 
-    def _attempts(self, batch: _Batch, counted: set[str]) -> list[NewAttempt]:
+    def _attempts(self, batch: _Batch) -> list[NewAttempt]:
         return [
             NewAttempt(
                 delivery_id=result.claimed.id,
                 id=new_id("att"),
                 number=result.claimed.attempts + 1,
-                outcome=result.outcome.kind.value if result.claimed.id in counted else "stale",
+                outcome=result.outcome.kind.value,
                 reason=result.outcome.reason[:_REASON],
                 started_at=result.started_at,
                 duration_micros=result.duration_micros,
@@ -274,50 +290,47 @@ class Recorder:
             self._arrived()
 
 
-def _settle(connection: WriteConnection, batch: _Batch) -> set[str]:
-    return results.settle(
-        connection,
-        [
-            Settled(
-                delivery_id=result.claimed.id,
-                fence=result.claimed.fence,
-                status=ruling.status,
-                reason=result.outcome.reason[:_REASON] or None,
-                attempts=ruling.attempts,
-                external_id=result.outcome.external_id,
-                first_delivery_id=result.first_delivery_id,
-                finished_at=batch.now,
-            )
-            for result, ruling in batch.judged
-            if ruling.status is not None
-        ],
-    )
-
-
-def _postpone(connection: WriteConnection, batch: _Batch) -> set[str]:
-    waiting = [
-        (r, v, batch.now + int(v.wait * _MICROS)) for r, v in batch.judged if v.status is None
+def _settled(batch: _Batch) -> list[Settled]:
+    return [
+        Settled(
+            delivery_id=result.claimed.id,
+            fence=result.claimed.fence,
+            status=ruling.status,
+            reason=result.outcome.reason[:_REASON] or None,
+            attempts=ruling.attempts,
+            external_id=result.outcome.external_id,
+            first_delivery_id=result.first_delivery_id,
+            finished_at=batch.now,
+        )
+        for result, ruling in batch.judged
+        if ruling.status is not None
     ]
-    counted = results.postpone(
-        connection,
-        [
-            Postponed(
-                delivery_id=result.claimed.id,
-                fence=result.claimed.fence,
-                due_at=due_at,
-                attempts=ruling.attempts,
-                reason=result.outcome.reason[:_REASON],
-                single=result.single or result.claimed.single,
-            )
-            for result, ruling, due_at in waiting
-        ],
-    )
-    results.hold_back_followers(
-        connection,
-        [
-            (result.claimed.target_id, result.claimed.ordered_subject, due_at)
-            for result, _, due_at in waiting
-            if result.claimed.ordered_subject is not None and result.claimed.id in counted
-        ],
-    )
-    return counted
+
+
+def _due_at(batch: _Batch, ruling: Verdict) -> int:
+    return batch.now + int(ruling.wait * _MICROS)
+
+
+def _postponed(batch: _Batch) -> list[Postponed]:
+    return [
+        Postponed(
+            delivery_id=result.claimed.id,
+            fence=result.claimed.fence,
+            due_at=_due_at(batch, ruling),
+            attempts=ruling.attempts,
+            reason=result.outcome.reason[:_REASON],
+            single=result.single or result.claimed.single,
+        )
+        for result, ruling in batch.judged
+        if ruling.status is None
+    ]
+
+
+def _followers(batch: _Batch, counted: set[str]) -> list[tuple[str, str, int]]:
+    return [
+        (result.claimed.target_id, result.claimed.ordered_subject, _due_at(batch, ruling))
+        for result, ruling in batch.judged
+        if ruling.status is None
+        and result.claimed.ordered_subject is not None
+        and result.claimed.id in counted
+    ]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from app.domain import signing
-from app.domain.errors import FieldError
+from app.domain.errors import FieldError, ValidationFailed
 from app.services import field_errors
 from app.services.news import SOURCE as RELAY_SOURCE
-from app.sources.base import SourceAdapter
+from app.sources.base import SecretForm, SourceAdapter
+from app.sources.mapping import WrongMapping
 from app.sources.registry import ADAPTERS, KNOWN_KINDS
 
 #: The name stands in the path of the ingest URL.
@@ -21,23 +21,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 NAME_RULE = "Use 1 to 40 lower-case letters, digits and hyphens; begin with a letter or a digit."
 
 
-class SourceSettings(BaseModel):
-    """What can be set about a source besides `strict`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-    dedupe_window: int | None = Field(
-        None,
-        ge=0,
-        le=604_800,
-        description="Seconds within which the same content from a sender without ids is one"
-        " event; 0 for never. Absent: RELAY_DEDUPE_WINDOW.",
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDraft:
-    """A source to be made; `signing_secret` (`whsec_…`) only where the sender chose it."""
+    """A source to be made; `signing_secret` only where the sender, or its vendor, chose it."""
 
     name: str
     kind: str
@@ -46,8 +32,16 @@ class SourceDraft:
     signing_secret: str | None = None
 
 
-def check_draft(draft: SourceDraft) -> SourceAdapter:
-    """The adapter of the draft's kind. Raises ValidationFailed with every wrong place."""
+@dataclass(frozen=True, slots=True)
+class CheckedDraft:
+    """A draft in which nothing is wrong: the adapter with its settings, and those as stored."""
+
+    adapter: SourceAdapter
+    settings: dict[str, Any]
+
+
+def check_draft(draft: SourceDraft) -> CheckedDraft:
+    """What the draft comes to. Raises ValidationFailed with every wrong place."""
     errors = []
     if NAME.fullmatch(draft.name) is None:
         errors.append(FieldError("#/name", NAME_RULE))
@@ -57,30 +51,55 @@ def check_draft(draft: SourceDraft) -> SourceAdapter:
         errors.append(FieldError("#/kind", f"This version has the kinds {', '.join(KNOWN_KINDS)}."))
         raise field_errors.refuse(errors)
     adapter = ADAPTERS[draft.kind]
+    settings: dict[str, Any] = {}
+    try:
+        settings = checked_settings(adapter, draft.settings)
+        adapter = adapter.configured(settings)
+    except ValidationFailed as failure:
+        errors.extend(failure.errors)
     if error := signing_secret_error(adapter, draft.signing_secret):
         errors.append(error)
     if errors:
         raise field_errors.refuse(errors)
-    return adapter
+    return CheckedDraft(adapter, settings)
 
 
 def signing_secret_error(adapter: SourceAdapter, secret: str | None) -> FieldError | None:
     """What is wrong with a secret that the sender chose, None when nothing is."""
     if secret is None:
         return None
-    if not adapter.takes_signature:
+    if adapter.secret_form is None:
         return FieldError("#/signing_secret", "Senders of this kind do not sign; leave it out.")
     try:
-        signing.decode_secret(secret)
+        adapter.signing_key(secret)
     except ValueError as error:
         return FieldError("#/signing_secret", str(error))
     return None
 
 
-def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def needs_secret(adapter: SourceAdapter) -> FieldError | None:
+    """What is missing when new credentials are asked for without a secret; None for nothing."""
+    if adapter.secret_form is not SecretForm.VENDOR:
+        return None
+    return FieldError("#/signing_secret", "Only the vendor can make this secret; give the new one.")
+
+
+def checked_settings(adapter: SourceAdapter, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they are stored: without those at their default. Raises ValidationFailed."""
     try:
-        checked = SourceSettings.model_validate(settings)
+        checked = adapter.settings_model.model_validate(settings)
     except ValidationError as error:
         raise field_errors.refuse(field_errors.of_pydantic(error, ("settings",))) from None
-    return checked.model_dump(exclude_none=True)
+    stored = checked.model_dump(mode="json", exclude_defaults=True)
+    try:
+        adapter.configured(stored)
+    except WrongMapping as error:
+        raise field_errors.refuse(
+            [
+                FieldError(
+                    field_errors.pointer(("settings", "mapping", *filter(None, [name]))), text
+                )
+                for name, text in error.errors.items()
+            ]
+        ) from None
+    return stored

@@ -1,9 +1,10 @@
 """Whether a request may speak for a source.
 
-Two credentials exist.
+Three credentials exist.
 A token is for senders that cannot sign: in the query (`?token=`), as `Authorization: Bearer`, or
 as the password of HTTP Basic, which is what WordPress makes of `https://user:token@host/…`.
-A Standard Webhooks signature is for those that can.
+A Standard Webhooks signature is for those that can, and some vendors sign in a way of their own,
+which their adapter knows (`is_signed`).
 One valid credential is enough, whatever else came along; the answer to a missing one and to a
 wrong one is the same.
 Runs before the body is parsed.
@@ -21,7 +22,8 @@ from app.sources.base import Credentials, SourceAdapter
 
 _DETAIL = (
     "The request has no valid credential for this source. Send its token (?token=, "
-    "Authorization: Bearer, or as the password of HTTP Basic) or a Standard Webhooks signature."
+    "Authorization: Bearer, or as the password of HTTP Basic), a Standard Webhooks signature, or "
+    "the signature of the source's kind."
 )
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="webhooks"'}
 
@@ -44,6 +46,9 @@ def authenticate(
     if adapter.takes_token and credentials.token_hashes and _token_matches(request, credentials):
         return
     if adapter.takes_signature and _signature_matches(request, credentials, now, tolerance):
+        return
+    keys = credentials.signing_secrets
+    if keys and adapter.is_signed(request, keys, now):
         return
     raise Unauthorized(_DETAIL, headers=_CHALLENGE)
 

@@ -59,7 +59,7 @@ class SourceAdapter(Protocol):
     secret_form: ClassVar[SecretForm | None] = SecretForm.STANDARD_WEBHOOKS
     #: What can be set about a source of this kind.
     settings_model: ClassVar[type[SourceSettings]] = SourceSettings
-    #: True when one request can hold several events (see `split`).
+    #: True when a request may need `split`, which `is_batch` then says.
     takes_batches: ClassVar[bool] = False
     #: Lower-case names of the headers that are stored beside the body because `read` needs them.
     kept_headers: tuple[str, ...]
@@ -98,12 +98,16 @@ class SourceAdapter(Protocol):
         """Whether the sender `origin` may be told that events are welcome here (CloudEvents)."""
         return False
 
-    def split(self, request: RawRequest) -> Sequence[RawRequest] | None:
-        """One request for each event of a batch, None when the request is no batch.
+    def is_batch(self, request: RawRequest) -> bool:
+        """Whether the request must be split before it is read; looks at its headers only."""
+        return False
+
+    def split(self, request: RawRequest) -> Sequence[RawRequest]:
+        """One request for each event of an authenticated batch, in their order.
 
         Raises Unreadable and InvalidPayload.
         """
-        return None
+        return [request]
 
     def read(self, request: RawRequest, document: Any) -> Reading:
         """Say what event `document`, the parsed JSON body, is.

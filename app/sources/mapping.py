@@ -66,6 +66,8 @@ class Mapped:
 
     def over(self, reading: Reading) -> Reading:
         """The reading, with what the mapping says in front."""
+        if self is NOTHING_MAPPED:
+            return reading
         customer = _merged(reading.customer, self.customer)
         membership = _merged(reading.membership, self.membership)
         payment = _merged(reading.payment, self.payment)
@@ -87,6 +89,10 @@ class Mapped:
             membership=membership,
             payment=payment,
         )
+
+
+#: What a source without a mapping has.
+NOTHING_MAPPED = Mapped()
 
 
 def mapping_of(settings: Mapping[str, Any]) -> SourceMapping | None:

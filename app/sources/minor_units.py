@@ -6,11 +6,13 @@ ISK and UGX have no decimals any more, but are still counted in hundredths for c
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
 from app.domain.coerce import ImpossibleValue, amount
 
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,12})?", re.ASCII)
 _NO_DECIMALS = frozenset(
     {
         "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
@@ -28,8 +30,12 @@ def decimals_of(currency: str) -> int:
 
 
 def from_minor_units(value: Any, currency: str | None) -> Decimal | None:
-    """The amount in major units; None for anything but a whole number, or without a currency."""
-    if type(value) is not int or currency is None:
+    """The amount in major units; None for what is no number of units, or without a currency.
+
+    A price can be a part of a unit; it is then a text (`"0.5"`).
+    """
+    written = isinstance(value, str) and _DECIMAL.fullmatch(value)
+    if currency is None or not (type(value) is int or written):
         return None
     try:
         return amount(f"{Decimal(value).scaleb(-decimals_of(currency.upper())):f}")

@@ -7,11 +7,25 @@ from types import MappingProxyType
 
 from app.domain.errors import NotImplementedYet
 from app.sources.base import SourceAdapter
+from app.sources.cloudevents import CloudEvents
+from app.sources.generic_hmac import GenericHmac
+from app.sources.github import GitHub
 from app.sources.relay import Relay
 from app.sources.standard_webhooks import StandardWebhooks
+from app.sources.stripe import Stripe
 from app.sources.ultimate_multisite import UltimateMultisite
+from app.sources.woocommerce import WooCommerce
 
-_ALL: tuple[SourceAdapter, ...] = (UltimateMultisite(), StandardWebhooks(), Relay())
+_ALL: tuple[SourceAdapter, ...] = (
+    UltimateMultisite(),
+    StandardWebhooks(),
+    CloudEvents(),
+    GenericHmac(),
+    Stripe(),
+    WooCommerce(),
+    GitHub(),
+    Relay(),
+)
 
 #: Kind to adapter, the relay's own among them.
 ADAPTERS: Mapping[str, SourceAdapter] = MappingProxyType(

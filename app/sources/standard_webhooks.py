@@ -26,7 +26,7 @@ from app.sources.lifecycle import (
     object_body,
     read_event,
 )
-from app.sources.mapping import SourceMapping, mapping_of
+from app.sources.mapping import NOTHING_MAPPED, Mapped, SourceMapping, mapping_of
 from app.sources.settings import MappedSettings, SourceSettings
 
 
@@ -64,35 +64,33 @@ class StandardWebhooks(SourceAdapter):
         """
         body = object_body(document)
         errors: list[FieldError] = []
-        mapped = self._mapping and self._mapping.read(body, request.headers, _said(request, body))
-        event_type = (mapped and mapped.type) or event_type_of(request, body, errors)
+        mapped = self._mapped(request, body)
+        event_type = mapped.type or event_type_of(request, body, errors)
         if event_type is None:
             raise InvalidRequest(
                 'The request names no event type. Set "type" in the body, '
                 "or put it into the path: POST /webhooks/{source}/{event_type}.",
             )
-        place = Place("#", [] if mapped or request.settled else errors)
-        data = _data(body, place)
+        place = Place("#", [] if self._mapping or request.settled else errors)
+        bare = "data" not in body or (self._mapping and not isinstance(body["data"], dict))
         envelope = Envelope(
             type=event_type,
-            data=data,
-            pointer="#" if data is body else "#/data",
+            data=body if bare else _data(body, place),
+            pointer="#" if bare else "#/data",
             dedupe_id=header_id(request.headers, errors),
             occurred_at=place.moment(body, "timestamp"),
         )
-        reading = read_event(envelope, errors, lenient=True)
-        return mapped.over(reading) if mapped else reading
+        return mapped.over(read_event(envelope, errors, lenient=True))
 
-
-def _said(request: RawRequest, body: dict[str, Any]) -> str | None:
-    """What the sender calls the event, in whatever form."""
-    found = body.get("type")
-    return found if isinstance(found, str) else request.event_type
+    def _mapped(self, request: RawRequest, body: dict[str, Any]) -> Mapped:
+        if self._mapping is None:
+            return NOTHING_MAPPED
+        found = body.get("type")
+        said = found if isinstance(found, str) else request.event_type
+        return self._mapping.read(body, request.headers, said)
 
 
 def _data(body: dict[str, Any], place: Place) -> dict[str, Any]:
-    if "data" not in body:
-        return body
     value = body["data"]
     if isinstance(value, dict):
         return value

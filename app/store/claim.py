@@ -25,7 +25,7 @@ class ReadyTarget:
     """A target with work that is due, as far as its own limits allow.
 
     `leased` counts its deliveries in flight over all workers; `tokens` and `refilled_at` are the
-    state of its rate bucket.
+    state of its rate bucket; `version` is the routing version.
     """
 
     id: str
@@ -34,6 +34,7 @@ class ReadyTarget:
     per_second: float | None
     tokens: float
     refilled_at: int
+    version: int = 0
 
 
 class ClaimedDelivery(NamedTuple):
@@ -67,7 +68,8 @@ class ClaimedDelivery(NamedTuple):
 
 
 _READY = (
-    "SELECT s.target_id, t.max_in_flight, t.rate_limit, s.tokens, s.refilled_at"
+    "SELECT s.target_id, t.max_in_flight, t.rate_limit, s.tokens, s.refilled_at,"
+    " (SELECT version FROM routing_version WHERE id = 1)"
     " FROM target_state s JOIN targets t ON t.id = s.target_id"
     " WHERE t.status = 'active' AND s.throttled_until <= :now AND EXISTS ("
     "SELECT 1 FROM queue q WHERE q.target_id = s.target_id AND q.lease_until IS NULL"
@@ -150,6 +152,7 @@ def ready_targets(connection: WriteConnection, now: int) -> list[ReadyTarget]:
             per_second=_per_second(row[2]),
             tokens=row[3],
             refilled_at=row[4],
+            version=row[5],
         )
         for row in rows
     ]

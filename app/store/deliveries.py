@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.database import ReadConnection
-from app.store.events import between
+from app.store.scans import between, computed
 from app.store.tables import attempts, deliveries, events, queue, target_state, targets
 
 ACTIVE = "active"
@@ -167,11 +167,10 @@ def _status_is(status: str | None) -> list[sa.ColumnElement[bool]]:
         return []
     if status == "in_flight":
         return [queue.c.lease_until.is_not(None)]
-    if status == "pending":
-        return [queue.c.lease_until.is_(None), targets.c.status == ACTIVE]
-    if status == "held":
-        gone = targets.c.status.is_(None)
-        return [queue.c.lease_until.is_(None), sa.or_(gone, targets.c.status != ACTIVE)]
+    if status in _WAITING:
+        active = sa.select(targets.c.id).where(targets.c.status == ACTIVE)
+        of_active = computed(queue.c.target_id).in_(active)
+        return [queue.c.lease_until.is_(None), of_active if status == "pending" else ~of_active]
     # Written out, not bound: only then a partial index (of the failed ones) can be used.
     return [deliveries.c.status == sa.literal(status, literal_execute=True)]
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app.domain.ids import boundary
 from app.store.database import ReadConnection
+from app.store.scans import between
 from app.store.tables import event_bodies, events
-
-#: How far the time in an id may be from the time beside it, in microseconds: both are read from
-#: the same clock within moments, unless somebody sets that clock meanwhile.
-_SLACK = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,27 +89,6 @@ def body(connection: ReadConnection, event_id: str) -> EventBody | None:
         )
     ).one_or_none()
     return None if row is None else EventBody(row[0], bytes(row[1]))
-
-
-def between(
-    identifier: sa.Column[str],
-    moment: sa.Column[int],
-    prefix: str,
-    since: int | None,
-    until: int | None,
-) -> Sequence[sa.ColumnElement[bool]]:
-    """Conditions for rows of a time span.
-
-    `moment` is exact and has no index; the id, which carries its time, bounds the scan.
-    """
-    conditions: list[sa.ColumnElement[bool]] = []
-    if since is not None:
-        lowest = boundary(prefix, max(since - _SLACK, 0) // 1000)
-        conditions += [moment >= since, identifier >= lowest]
-    if until is not None:
-        highest = boundary(prefix, max(until + _SLACK, 0) // 1000)
-        conditions += [moment < until, identifier < highest]
-    return conditions
 
 
 def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.store import bulk, tables
+from app.domain import strict_json
+from app.store import bulk, routing, tables
 from app.store.database import WriteConnection
 
 
@@ -61,7 +62,12 @@ class Known:
     fingerprint: bytes
 
 
-_DEDUPE = ("source_id", "key", "fingerprint", "event_id", "expires_at")
+Key = tuple[str, bytes]
+#: What goes to PostgreSQL as JSON; the body and the keys go beside it, as bytes.
+_JSON_EVENT = (
+    "id", "source_id", "source", "kind", "type", "subject", "test", "external_id", "hop",
+    "occurred_at", "received_at", "content_type", "headers", "dedupe_expires_at",
+)  # fmt: skip
 _EVENTS = (
     "id", "source_id", "source", "kind", "type", "subject", "test", "external_id", "hop",
     "occurred_at", "received_at",
@@ -70,65 +76,151 @@ _BODIES = ("event_id", "content_type", "headers", "body")
 _DELIVERIES = ("id", "event_id", "target_id", "status", "reason", "attempts", "created_at", "finished_at")  # fmt: skip
 _QUEUE = ("delivery_id", "target_id", "event_id", "subject", "due_at", "fence", "attempts", "single")  # fmt: skip
 
-_REMEMBER = (
-    "INSERT INTO dedupe (source_id, key, fingerprint, event_id, expires_at)"  # noqa: S608  names of our own tables
-    f" SELECT * FROM {bulk.arrays(tables.dedupe, _DEDUPE)} ORDER BY 1, 2"
-    " ON CONFLICT (source_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
-    " event_id = excluded.event_id, expires_at = excluded.expires_at"
-    " WHERE dedupe.expires_at <= $6 RETURNING source_id, key"
+# One statement, one round trip, one commit: it does nothing when the routes have moved ($1), and
+# stores an event only where its dedupe key is new. $2 events, $3 bodies in the same order, $4 key
+# and fingerprint of each (64 bytes), $5 deliveries, $6 now.
+_STORE_POSTGRESQL = """
+WITH input AS (
+  SELECT * FROM json_to_recordset($2::json) AS t (
+    id varchar, source_id varchar, source varchar, kind varchar, type varchar, subject varchar,
+    test boolean, external_id varchar, hop smallint, occurred_at bigint, received_at bigint,
+    content_type varchar, headers text, dedupe_expires_at bigint, keyed boolean, n integer)
+  WHERE (SELECT version FROM routing_version WHERE id = 1) = $1::bigint
+), remembered AS (
+  INSERT INTO dedupe (source_id, key, fingerprint, event_id, expires_at)
+  SELECT source_id, substr($4::bytea, 64 * n + 1, 32), substr($4::bytea, 64 * n + 33, 32), id,
+    dedupe_expires_at FROM input WHERE keyed ORDER BY 1, 2
+  ON CONFLICT (source_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,
+    event_id = excluded.event_id, expires_at = excluded.expires_at
+    WHERE dedupe.expires_at <= $6::bigint
+  RETURNING event_id
+), fresh AS (
+  SELECT event_id FROM remembered UNION ALL SELECT id FROM input WHERE NOT keyed
+), stored AS (
+  INSERT INTO events (id, source_id, source, kind, type, subject, test, external_id, hop,
+    occurred_at, received_at)
+  SELECT id, source_id, source, kind, type, subject, test, external_id, hop, occurred_at,
+    received_at FROM input JOIN fresh ON fresh.event_id = input.id
+), bodies AS (
+  INSERT INTO event_bodies (event_id, content_type, headers, body)
+  SELECT input.id, content_type, headers, b.body FROM input
+  JOIN fresh ON fresh.event_id = input.id
+  JOIN unnest($3::bytea[]) WITH ORDINALITY AS b (body, position) ON b.position = input.n + 1
+), wanted AS (
+  SELECT d.* FROM json_to_recordset($5::json) AS d (
+    id varchar, event_id varchar, target_id varchar, subject varchar, created_at bigint,
+    reason text)
+  JOIN fresh ON fresh.event_id = d.event_id
+), delivered AS (
+  INSERT INTO deliveries (id, event_id, target_id, status, reason, attempts, created_at,
+    finished_at)
+  SELECT id, event_id, target_id, CASE WHEN reason IS NULL THEN 'pending' ELSE 'skipped' END,
+    reason, 0, created_at, CASE WHEN reason IS NULL THEN NULL ELSE created_at END FROM wanted
+), queued AS (
+  INSERT INTO queue (delivery_id, target_id, event_id, subject, due_at, fence, attempts, single)
+  SELECT id, target_id, event_id, subject, created_at, 0, 0, false FROM wanted
+  WHERE reason IS NULL RETURNING 1
 )
+SELECT (SELECT version FROM routing_version WHERE id = 1),
+  (SELECT array_agg(event_id) FROM fresh),
+  (SELECT pg_notify('relay_deliveries', '') FROM queued LIMIT 1)
+"""
 _FIND = (
     "SELECT d.source_id, d.key, d.event_id, d.fingerprint FROM dedupe d"
     " JOIN unnest($1::varchar[], $2::bytea[]) AS k (source_id, key)"
     " ON d.source_id = k.source_id AND d.key = k.key"
 )
+_FIND_SQLITE = (
+    "SELECT key, event_id, fingerprint FROM dedupe WHERE source_id = ?"
+    " AND (expires_at IS NULL OR expires_at > ?) AND key IN ({marks})"
+)
+_NO_KEY = bytes(64)
 
 
-def remember(
-    connection: WriteConnection, events: Sequence[NewEvent], now: int
-) -> dict[tuple[str, bytes], Known]:
-    """Write down the dedupe keys of `events`; answers those that were known already.
+def store(
+    connection: WriteConnection,
+    events: Sequence[NewEvent],
+    deliveries: Sequence[NewDelivery],
+    *,
+    version: int,
+    now: int,
+) -> dict[Key, Known] | None:
+    """Store what is new of `events`, with their deliveries; answers what was known already.
 
-    No two events may have the same key.
+    Answers None, and stores nothing, when the routing version is not `version` any more: the
+    deliveries were planned for other routes.
+    No two events may have the same dedupe key.
     """
-    rows: list[bulk.Row] = [
-        (event.source_id, event.dedupe_key, event.fingerprint, event.id, event.dedupe_expires_at)
-        for event in events
-        if event.dedupe_key is not None
-    ]
-    if not rows:
-        return {}
     if connection.dialect.name == "postgresql":
-        return _remember_postgresql(connection, rows, now)
-    return _remember_sqlite(connection, rows, now)
+        return _store_postgresql(connection, events, deliveries, version, now)
+    if routing.current(connection) != version:
+        return None
+    known = _remember_sqlite(connection, [event for event in events if event.dedupe_key], now)
+    old = {event.id for event in events if (event.source_id, event.dedupe_key) in known}
+    if old:
+        events = [event for event in events if event.id not in old]
+        deliveries = [delivery for delivery in deliveries if delivery.event_id not in old]
+    insert(connection, events, deliveries)
+    return known
 
 
-def _remember_postgresql(
-    connection: WriteConnection, rows: list[bulk.Row], now: int
-) -> dict[tuple[str, bytes], Known]:
-    fresh = connection.exec_driver_sql(_REMEMBER, (*bulk.transposed(rows), now)).all()
-    if len(fresh) == len(rows):
+def _store_postgresql(
+    connection: WriteConnection,
+    events: Sequence[NewEvent],
+    deliveries: Sequence[NewDelivery],
+    version: int,
+    now: int,
+) -> dict[Key, Known] | None:
+    rows = [
+        {name: getattr(event, name) for name in _JSON_EVENT}
+        | {"keyed": event.dedupe_key is not None, "n": position}
+        for position, event in enumerate(events)
+    ]
+    keys = b"".join(
+        [
+            (e.dedupe_key + e.fingerprint) if e.dedupe_key and e.fingerprint else _NO_KEY
+            for e in events
+        ]
+    )
+    values = (
+        version,
+        strict_json.write(rows).decode(),
+        [event.body for event in events],
+        keys,
+        strict_json.write(deliveries).decode(),
+        now,
+    )
+    seen, fresh, _ = connection.exec_driver_sql(_STORE_POSTGRESQL, values).one()
+    if seen != version:
+        return None
+    if fresh is not None and len(fresh) == len(events):
         return {}
-    new = {(row[0], row[1]) for row in fresh}
-    old = [row for row in rows if (row[0], row[1]) not in new]
-    found = connection.exec_driver_sql(_FIND, ([row[0] for row in old], [row[1] for row in old]))
+    new = set(fresh or ())
+    old = [event for event in events if event.id not in new]
+    found = connection.exec_driver_sql(
+        _FIND, ([event.source_id for event in old], [event.dedupe_key for event in old])
+    )
     return {(row[0], row[1]): Known(row[2], row[3]) for row in found}
 
 
 def _remember_sqlite(
-    connection: WriteConnection, rows: list[bulk.Row], now: int
-) -> dict[tuple[str, bytes], Known]:
+    connection: WriteConnection, events: Sequence[NewEvent], now: int
+) -> dict[Key, Known]:
     # The write lock is held: nobody can come between the look and the insert.
-    marks = ", ".join(["(?, ?)"] * len(rows))
-    statement = (
-        "SELECT source_id, key, event_id, fingerprint FROM dedupe"  # noqa: S608  question marks only
-        f" WHERE (source_id, key) IN (VALUES {marks})"
-        " AND (expires_at IS NULL OR expires_at > ?)"
-    )
-    values = [value for row in rows for value in row[:2]]
-    found = connection.exec_driver_sql(statement, (*values, now)).all()
-    known = {(row[0], row[1]): Known(row[2], row[3]) for row in found}
-    fresh = [tuple(row) for row in rows if (row[0], row[1]) not in known]
+    known: dict[Key, Known] = {}
+    by_source: dict[str, list[bytes | None]] = {}
+    for event in events:
+        by_source.setdefault(event.source_id, []).append(event.dedupe_key)
+    for source_id, keys in by_source.items():
+        # One source at a time: SQLite searches its index for a list of keys, not for one of pairs.
+        statement = _FIND_SQLITE.format(marks=", ".join("?" * len(keys)))
+        for row in connection.exec_driver_sql(statement, (source_id, now, *keys)):
+            known[source_id, row[0]] = Known(row[1], row[2])
+    fresh = [
+        (e.source_id, e.dedupe_key, e.fingerprint, e.id, e.dedupe_expires_at)
+        for e in events
+        if (e.source_id, e.dedupe_key) not in known
+    ]
     if fresh:
         connection.exec_driver_sql("INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", fresh)
     return known
@@ -137,7 +229,7 @@ def _remember_sqlite(
 def insert(
     connection: WriteConnection, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery]
 ) -> None:
-    """Store events and their deliveries; those without a reason are queued, due at once."""
+    """Store events that are new for certain, and their deliveries; see `store` for the others."""
     bulk.insert(
         connection,
         tables.events,

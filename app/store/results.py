@@ -6,10 +6,11 @@ Every change is fenced: it counts only while the queue still shows the claim it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from app.domain import strict_json
 from app.store import bulk, tables
 from app.store.database import WriteConnection
 
@@ -55,25 +56,43 @@ class NewAttempt:
     exchanges: str
 
 
-_SETTLE_POSTGRESQL = (
-    "WITH gone AS (DELETE FROM queue q USING unnest($1::varchar[], $2::bigint[], $3::varchar[],"
-    " $4::varchar[], $5::integer[], $6::varchar[], $7::varchar[], $8::bigint[])"
-    " AS u (id, fence, status, reason, attempts, external_id, first_id, at)"
-    " WHERE q.delivery_id = u.id AND q.fence = u.fence RETURNING u.*),"
-    " done AS (UPDATE deliveries d SET status = g.status, reason = g.reason,"
-    " attempts = g.attempts, external_id = g.external_id, first_delivery_id = g.first_id,"
-    " finished_at = g.at FROM gone g WHERE d.id = g.id)"
-    " SELECT id FROM gone"
+# One statement for a whole batch: every change is made only where the claim is still this one's.
+# $1 what became of each claim, $2 the lines of the log; `status` is null where it waits.
+_WRITE_POSTGRESQL = """
+WITH input AS (
+  SELECT * FROM json_to_recordset($1::json) AS t (
+    delivery_id varchar, fence bigint, status varchar, reason text, attempts integer,
+    external_id varchar, first_delivery_id varchar, finished_at bigint, due_at bigint,
+    single boolean)
+), gone AS (
+  DELETE FROM queue q USING input i
+  WHERE q.delivery_id = i.delivery_id AND q.fence = i.fence AND i.status IS NOT NULL
+  RETURNING q.delivery_id
+), back AS (
+  UPDATE queue q SET lease_until = NULL, lease_owner = NULL, due_at = i.due_at,
+    attempts = i.attempts, single = i.single
+  FROM input i WHERE q.delivery_id = i.delivery_id AND q.fence = i.fence AND i.status IS NULL
+  RETURNING q.delivery_id
+), counted AS (
+  SELECT delivery_id FROM gone UNION ALL SELECT delivery_id FROM back
+), told AS (
+  UPDATE deliveries d SET status = coalesce(i.status, d.status), reason = i.reason,
+    attempts = i.attempts, external_id = i.external_id,
+    first_delivery_id = i.first_delivery_id, finished_at = i.finished_at
+  FROM input i JOIN counted c ON c.delivery_id = i.delivery_id WHERE d.id = i.delivery_id
+), logged AS (
+  INSERT INTO attempts (delivery_id, id, number, outcome, reason, started_at, duration_micros,
+    worker, exchanges)
+  SELECT a.delivery_id, a.id, a.number,
+    CASE WHEN c.delivery_id IS NULL THEN 'stale' ELSE a.outcome END, a.reason, a.started_at,
+    a.duration_micros, a.worker, a.exchanges
+  FROM json_to_recordset($2::json) AS a (
+    delivery_id varchar, id varchar, number integer, outcome varchar, reason text,
+    started_at bigint, duration_micros bigint, worker varchar, exchanges text)
+  LEFT JOIN counted c ON c.delivery_id = a.delivery_id
 )
-_POSTPONE_POSTGRESQL = (
-    "WITH back AS (UPDATE queue q SET lease_until = NULL, lease_owner = NULL, due_at = u.due,"
-    " attempts = u.attempts, single = u.single FROM unnest($1::varchar[], $2::bigint[],"
-    " $3::bigint[], $4::integer[], $5::varchar[], $6::boolean[])"
-    " AS u (id, fence, due, attempts, reason, single)"
-    " WHERE q.delivery_id = u.id AND q.fence = u.fence RETURNING u.*),"
-    " told AS (UPDATE deliveries d SET attempts = b.attempts, reason = b.reason"
-    " FROM back b WHERE d.id = b.id) SELECT id FROM back"
-)
+SELECT delivery_id FROM counted
+"""
 _HELD_SQLITE = (
     "SELECT delivery_id, fence FROM queue WHERE delivery_id IN (SELECT value FROM json_each(?))"
 )
@@ -83,62 +102,77 @@ _ATTEMPTS = (
 )  # fmt: skip
 
 
-def settle(connection: WriteConnection, settled: Sequence[Settled]) -> set[str]:
-    """End deliveries; answers the ids of those whose claim was still theirs."""
-    if not settled:
-        return set()
+def write(
+    connection: WriteConnection,
+    settled: Sequence[Settled],
+    postponed: Sequence[Postponed],
+    attempts: Sequence[NewAttempt],
+) -> set[str]:
+    """Write what became of claims; answers the ids of those whose claim was still theirs.
+
+    The attempts of the others are logged as `stale` and change nothing.
+    """
     if connection.dialect.name == "postgresql":
-        rows = [
-            (s.delivery_id, s.fence, s.status, s.reason, s.attempts, s.external_id,
-             s.first_delivery_id, s.finished_at)
-            for s in settled
-        ]  # fmt: skip
-        found = connection.exec_driver_sql(_SETTLE_POSTGRESQL, bulk.transposed(rows))
+        claims = strict_json.write([*settled, *postponed]).decode()
+        log = strict_json.write(attempts).decode()
+        found = connection.exec_driver_sql(_WRITE_POSTGRESQL, (claims, log))
         return {row[0] for row in found}
-    ours = _still_held(connection, [(s.delivery_id, s.fence) for s in settled])
-    mine = [s for s in settled if s.delivery_id in ours]
-    if mine:
-        connection.exec_driver_sql(
-            "DELETE FROM queue WHERE delivery_id = ?", [(s.delivery_id,) for s in mine]
-        )
-        connection.exec_driver_sql(
-            "UPDATE deliveries SET status = ?, reason = ?, attempts = ?, external_id = ?,"
-            " first_delivery_id = ?, finished_at = ? WHERE id = ?",
-            [
-                (s.status, s.reason, s.attempts, s.external_id, s.first_delivery_id,
-                 s.finished_at, s.delivery_id)
-                for s in mine
-            ],
-        )  # fmt: skip
-    return ours
+    claims_made = [(one.delivery_id, one.fence) for one in settled]
+    claims_made += [(one.delivery_id, one.fence) for one in postponed]
+    counted = _still_held(connection, claims_made)
+    _settle_sqlite(connection, [one for one in settled if one.delivery_id in counted])
+    _postpone_sqlite(connection, [one for one in postponed if one.delivery_id in counted])
+    insert_attempts(
+        connection,
+        [one if one.delivery_id in counted else replace(one, outcome="stale") for one in attempts],
+    )
+    return counted
+
+
+def settle(connection: WriteConnection, settled: Sequence[Settled]) -> set[str]:
+    """End deliveries without a line in their log."""
+    return write(connection, settled, (), ())
 
 
 def postpone(connection: WriteConnection, postponed: Sequence[Postponed]) -> set[str]:
-    """Put deliveries back until later; answers the ids of those whose claim was still theirs."""
+    """Put deliveries back without a line in their log."""
+    return write(connection, (), postponed, ())
+
+
+def _settle_sqlite(connection: WriteConnection, settled: Sequence[Settled]) -> None:
+    if not settled:
+        return
+    connection.exec_driver_sql(
+        "DELETE FROM queue WHERE delivery_id = ?", [(s.delivery_id,) for s in settled]
+    )
+    connection.exec_driver_sql(
+        "UPDATE deliveries SET status = ?, reason = ?, attempts = ?, external_id = ?,"
+        " first_delivery_id = ?, finished_at = ? WHERE id = ?",
+        [
+            (s.status, s.reason, s.attempts, s.external_id, s.first_delivery_id,
+             s.finished_at, s.delivery_id)
+            for s in settled
+        ],
+    )  # fmt: skip
+
+
+def _postpone_sqlite(connection: WriteConnection, postponed: Sequence[Postponed]) -> None:
     if not postponed:
-        return set()
-    if connection.dialect.name == "postgresql":
-        rows = [
-            (p.delivery_id, p.fence, p.due_at, p.attempts, p.reason, p.single) for p in postponed
-        ]
-        found = connection.exec_driver_sql(_POSTPONE_POSTGRESQL, bulk.transposed(rows))
-        return {row[0] for row in found}
-    ours = _still_held(connection, [(p.delivery_id, p.fence) for p in postponed])
-    mine = [p for p in postponed if p.delivery_id in ours]
-    if mine:
-        connection.exec_driver_sql(
-            "UPDATE queue SET lease_until = NULL, lease_owner = NULL, due_at = ?, attempts = ?,"
-            " single = ? WHERE delivery_id = ?",
-            [(p.due_at, p.attempts, p.single, p.delivery_id) for p in mine],
-        )
-        connection.exec_driver_sql(
-            "UPDATE deliveries SET attempts = ?, reason = ? WHERE id = ?",
-            [(p.attempts, p.reason, p.delivery_id) for p in mine],
-        )
-    return ours
+        return
+    connection.exec_driver_sql(
+        "UPDATE queue SET lease_until = NULL, lease_owner = NULL, due_at = ?, attempts = ?,"
+        " single = ? WHERE delivery_id = ?",
+        [(p.due_at, p.attempts, p.single, p.delivery_id) for p in postponed],
+    )
+    connection.exec_driver_sql(
+        "UPDATE deliveries SET attempts = ?, reason = ? WHERE id = ?",
+        [(p.attempts, p.reason, p.delivery_id) for p in postponed],
+    )
 
 
 def _still_held(connection: WriteConnection, claims: Sequence[tuple[str, int]]) -> set[str]:
+    if not claims:
+        return set()
     listed = '["' + '","'.join(delivery for delivery, _ in claims) + '"]'
     fences = {row[0]: row[1] for row in connection.exec_driver_sql(_HELD_SQLITE, (listed,))}
     return {delivery for delivery, fence in claims if fences.get(delivery) == fence}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app.store.database import ReadConnection
-from app.store.events import between
+from app.store.scans import between, computed
 from app.store.tables import deliveries, events, queue, targets
 
 
@@ -37,24 +37,26 @@ class Waiting:
 def events_by_type(connection: ReadConnection, since: int) -> dict[str, int]:
     """How many events came in since a moment, by type; the commonest first."""
     count = sa.func.count()
+    name = computed(events.c.type).label("name")
     statement = (
-        sa.select(events.c.type, count)
+        sa.select(name, count)
         .where(*between(events.c.id, events.c.received_at, "evt", since, None))
-        .group_by(events.c.type)
-        .order_by(count.desc(), events.c.type)
+        .group_by(name)
+        .order_by(count.desc(), name)
     )
     return {row[0]: row[1] for row in connection.execute(statement)}
 
 
 def finished_by_target(connection: ReadConnection, since: int) -> dict[tuple[str, str], int]:
     """How many deliveries made since a moment are over, by target and status."""
+    target = computed(deliveries.c.target_id).label("target")
     statement = (
-        sa.select(deliveries.c.target_id, deliveries.c.status, sa.func.count())
+        sa.select(target, deliveries.c.status, sa.func.count())
         .where(
             *between(deliveries.c.id, deliveries.c.created_at, "dlv", since, None),
             deliveries.c.status != "pending",
         )
-        .group_by(deliveries.c.target_id, deliveries.c.status)
+        .group_by(target, deliveries.c.status)
     )
     return {(row[0], row[1]): row[2] for row in connection.execute(statement)}
 

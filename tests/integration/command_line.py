@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,8 +47,10 @@ class CommandLine:
         return result.stderr
 
 
-def open_command_line(monkeypatch: pytest.MonkeyPatch, folder: Any, url: str) -> CommandLine:
-    """A shell in `folder`, on the database at `url`, whose rows are removed first."""
+def open_command_line(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, url: str, **variables: str
+) -> CommandLine:
+    """A shell in `folder`, on the database at `url`, with further variables."""
     monkeypatch.chdir(folder)
     # The log would go on to write to a stream that ends with the command.
     monkeypatch.setattr(session, "configure_logging", lambda *_: None)
@@ -56,6 +59,7 @@ def open_command_line(monkeypatch: pytest.MonkeyPatch, folder: Any, url: str) ->
         "RELAY_DATA_DIR": str(folder),
         "RELAY_SECRET_KEY": MASTER_KEY,
         "RELAY_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
+        **variables,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -108,6 +108,7 @@ async def test_what_is_over_is_counted_for_a_day(node, api):
 async def test_a_delivery_in_flight_is_counted_as_such(node, api):
     target = await node.world.target()
     await node.past_event(5, to=(target,))
+    await node.world.configuration.refresh()
     await node.world.dispatch.claim(10)
     (counted,) = (await stats(api))["targets"]
     assert counted["deliveries"] == NOTHING | {"in_flight": 1}

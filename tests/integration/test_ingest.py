@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -339,20 +341,38 @@ async def test_a_test_button_event_goes_to_webhooks_and_is_skipped_for_analytics
     assert "test" in found["analytics"][1]
 
 
-async def test_a_commit_that_fails_is_never_answered_as_accepted(world: World):
-    await world.source()
-    await world.target()
+_REFUSE_AT_COMMIT = (
+    "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'disk full'; END $$"
+    " LANGUAGE plpgsql",
+    "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION refuse()",
+)
+
+
+@asynccontextmanager
+async def commits_that_fail(world: World) -> AsyncIterator[None]:
+    """Let everything work until the commit, and the commit fail."""
+    if world.database.dialect == "postgresql":
+        for statement in _REFUSE_AT_COMMIT:
+            await world.database.write(lambda c, s=statement: c.exec_driver_sql(s))
+        yield
+        await world.database.write(lambda c: c.exec_driver_sql("DROP FUNCTION refuse CASCADE"))
+        return
 
     def refuse(connection: sa.Connection) -> None:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("disk full"))
 
-    engine = getattr(world.database.engine, "sync_engine", world.database.engine)
-    sa.event.listen(engine, "commit", refuse)
-    try:
-        with pytest.raises(StoreUnavailable):
+    sa.event.listen(world.database.engine, "commit", refuse)
+    yield
+    sa.event.remove(world.database.engine, "commit", refuse)
+
+
+async def test_a_commit_that_fails_is_never_answered_as_accepted(world: World):
+    await world.source()
+    await world.target()
+    async with commits_that_fail(world):
+        with pytest.raises((StoreUnavailable, sa.exc.DBAPIError)):
             await world.send()
-    finally:
-        sa.event.remove(engine, "commit", refuse)
     assert await stored(world, tables.events) == 0
     assert (await world.send()).duplicate is False
 

@@ -21,6 +21,7 @@ class Told:
     id: str = "evt_1"
     type: str = "payment_received"
     duplicate: bool = False
+    events: tuple[Told, ...] = ()
 
 
 @dataclass
@@ -30,12 +31,20 @@ class Recorder:
     answer: Told = field(default_factory=Told)
     error: Exception | None = None
     given: list[tuple[str, RawRequest]] = field(default_factory=list)
+    welcome: frozenset[str] = frozenset()
+    greeting: bytes | None = None
 
     async def accept(self, source_name: str, request: RawRequest) -> Told:
         self.given.append((source_name, request))
         if self.error is not None:
             raise self.error
         return self.answer
+
+    def greets(self, source_name: str, request: RawRequest) -> bool:
+        return request.body == self.greeting
+
+    async def permits(self, source_name: str, origin: str) -> bool:
+        return f"{source_name} {origin}" in self.welcome
 
 
 class Counted:
@@ -205,3 +214,72 @@ async def test_a_body_over_the_limit_is_refused_and_the_connection_is_closed():
     sending = await pass_through(ingest, scope(), parts(b"x" * 65))
     assert (sending.status, sending.headers["connection"], ingest.given) == (413, "close", [])
     assert sending.document["type"] == "body-too-large"
+
+
+async def test_a_batch_is_answered_with_all_its_events():
+    told = (Told(), Told("evt_2", "invoice_sent", duplicate=True))
+    counted = Counted()
+    sending = await pass_through(Recorder(Told(events=told)), scope(), counted=counted)
+    assert sending.status == 202
+    assert sending.document == {
+        "id": "evt_1",
+        "type": "payment_received",
+        "duplicate": False,
+        "events": [
+            {"id": "evt_1", "type": "payment_received", "duplicate": False},
+            {"id": "evt_2", "type": "invoice_sent", "duplicate": True},
+        ],
+    }
+    assert counted.accepted == [("shop", False), ("shop", True)]
+
+
+# The handshake of CloudEvents (http-webhook.md, section 4)
+
+ORIGIN = (b"webhook-request-origin", b"emitter.example")
+WELCOME = frozenset({"shop emitter.example"})
+
+
+async def test_a_sender_that_is_welcome_is_told_so_and_at_what_rate():
+    fields = [ORIGIN, (b"webhook-request-rate", b"120")]
+    sending = await pass_through(
+        Recorder(welcome=WELCOME), scope("/webhooks/shop", method="OPTIONS", headers=fields)
+    )
+    assert sending.status == 200
+    assert sending.headers["webhook-allowed-origin"] == "emitter.example"
+    assert sending.headers["webhook-allowed-rate"] == "*"
+    assert sending.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/webhooks/other", [ORIGIN]),
+        ("/webhooks/shop", [(b"webhook-request-origin", b"evil.example")]),
+        ("/webhooks/shop", [(b"origin", b"emitter.example")]),
+    ],
+)
+async def test_a_sender_that_is_not_welcome_is_told_that_only_post_is_allowed(path, fields):
+    sending = await pass_through(
+        Recorder(welcome=WELCOME), scope(path, method="OPTIONS", headers=fields)
+    )
+    assert (sending.status, sending.headers["allow"]) == (405, "POST")
+    assert "webhook-allowed-origin" not in sending.headers
+
+
+async def test_a_handshake_at_a_path_of_another_shape_is_not_found():
+    sending = await pass_through(
+        Recorder(welcome=WELCOME), scope("/webhooks/a/b/c", method="OPTIONS", headers=[ORIGIN])
+    )
+    assert sending.status == 404
+
+
+async def test_a_senders_test_of_its_url_is_answered_200_and_counts_as_no_refusal():
+    counted = Counted()
+    ingest = Recorder(error=Unauthorized("no"), greeting=b"webhook_id=7")
+    sending = await pass_through(ingest, scope(), parts(b"webhook_id=7"), counted)
+    assert (sending.status, counted.refused, counted.accepted) == (200, [], [])
+
+
+async def test_any_other_request_without_a_credential_stays_refused():
+    ingest = Recorder(error=Unauthorized("no"), greeting=b"webhook_id=7")
+    assert (await pass_through(ingest, scope(), parts(b"{}"))).status == 401

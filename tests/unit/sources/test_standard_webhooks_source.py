@@ -157,24 +157,29 @@ def test_news_without_a_type_is_refused() -> None:
 
 
 def test_every_kind_knows_its_own_name() -> None:
-    assert {kind: adapter.kind for kind, adapter in ADAPTERS.items()} == {
-        "ultimate_multisite": "ultimate_multisite",
-        "standard_webhooks": "standard_webhooks",
-        "relay": "relay",
-    }
+    assert [adapter.kind for adapter in ADAPTERS.values()] == list(ADAPTERS)
 
 
 def test_an_operator_cannot_make_a_source_of_the_relays_own_kind() -> None:
-    assert KNOWN_KINDS == ("ultimate_multisite", "standard_webhooks")
+    assert KNOWN_KINDS == (
+        "ultimate_multisite",
+        "standard_webhooks",
+        "cloudevents",
+        "generic_hmac",
+        "stripe",
+        "woocommerce",
+        "github",
+    )
 
 
 def test_nobody_can_send_the_relays_own_news() -> None:
     adapter = adapter_for("relay")
     assert not adapter.takes_token
     assert not adapter.takes_signature
+    assert adapter.secret_form is None
 
 
-@pytest.mark.parametrize("kind", ["cloudevents", "generic_hmac", "stripe", "github", "", "x"])
+@pytest.mark.parametrize("kind", ["paypal", "Stripe", "", "x"])
 def test_a_kind_that_is_not_built_is_said_to_be_missing(kind: str) -> None:
     with pytest.raises(NotImplementedYet, match="ultimate_multisite, standard_webhooks"):
         adapter_for(kind)

@@ -1,0 +1,148 @@
+"""What Salesforce is told of a contact or lead: field names, lengths, and what it insists on.
+
+A record is made only with a LastName, a lead only with a Company besides.
+Where the sender tells none, something stands in for it in a new record, and is never written over
+what is there.
+Facts: developer.salesforce.com, REST API and Object Reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.connectors.contact_fields import (
+    Value,
+    address_of,
+    as_address,
+    as_day,
+    as_text,
+    default_mapping,
+    facts_of,
+    standard_only,
+    written,
+)
+from app.connectors.ga4_privacy import user_id
+from app.connectors.required_names import last_name_of, stand_in_name
+from app.domain import strict_json
+from app.domain.model import Event
+
+NAMES = {
+    "email": "Email",
+    "first_name": "FirstName",
+    "last_name": "LastName",
+    "plan": "Plan__c",
+    "signup_date": "Signup_Date__c",
+    "membership_status": "Membership_Status__c",
+    "churned_at": "Churned_At__c",
+    "last_payment_at": "Last_Payment_At__c",
+    "last_payment_failed_at": "Last_Payment_Failed_At__c",
+}
+STANDARD_NAMES = standard_only(NAMES)
+DEFAULT_MAPPING: Mapping[str, str] = default_mapping(STANDARD_NAMES)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
+_LONGEST = {"LastName": 80, "FirstName": 40, "Company": 255}
+_LONGEST_EMAIL = 80
+_DAY = re.compile(r".*date(__c)?", re.IGNORECASE)
+_CONSENT = frozenset({"HasOptedOutOfEmail", "HasOptedOutOfFax", "DoNotCall"})
+_OWN = frozenset(
+    {
+        *("Id", "Name", "IsDeleted", "MasterRecordId", "SystemModstamp", "attributes"),
+        *("CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"),
+    }
+)
+_NO_COMPANY = "[not provided]"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is to be written.
+
+    `key` is the customer's external id, None when the event names no customer;
+    `fields` may be written to a record that is there;
+    `new` is what a record is made of, None when not enough is known for one.
+    """
+
+    key: str | None
+    fields: Mapping[str, Value]
+    new: Mapping[str, Value] | None
+
+    @property
+    def complete(self) -> bool:
+        """True when it may be written whether the record is there or not."""
+        return self.new == self.fields
+
+
+def record_of(
+    event: Event,
+    mapped: Mapping[str, Any] | None,
+    *,
+    kind: str,
+    standard: bool,
+    key_field: str,
+) -> Record:
+    """The record an event tells of, for an object of this kind (`Contact` or `Lead`)."""
+    if mapped is None:
+        mapped = facts_of(event, STANDARD_NAMES if standard else NAMES)
+        if kind == "Lead" and event.customer is not None:
+            mapped["Company"] = event.customer.company
+    fields = written(mapped, _write_moment)
+    # It stands in the address of the request, and must not be in its body.
+    fields.pop(key_field, None)
+    for name, longest in _LONGEST.items():
+        if name in fields:
+            fields[name] = as_text(fields[name])[:longest].strip()
+    fields = {name: value for name, value in fields.items() if name != "Email" or _fits(value)}
+    new = _as_new(fields, as_address(fields.get("Email")) or address_of(event), kind)
+    if "LastName" not in fields:
+        # The only name somebody has: it became the last name of the record that was made.
+        fields.pop("FirstName", None)
+    return Record(user_id(event), fields, new)
+
+
+def wrong_fields(fields: Sequence[str]) -> dict[str, str]:
+    """The fields that cannot be mapped: field to sentence."""
+    found = {}
+    for field in fields:
+        if field in _CONSENT:
+            found[field] = "Consent is given by people, not by a mapping."
+        elif field in _OWN:
+            found[field] = "Salesforce sets this field itself; it cannot be written."
+        elif _NAME.fullmatch(field) is None:
+            found[field] = (
+                "A Salesforce field's API name is letters, digits and underscores, and starts with"
+                " a letter; custom ones end in __c."
+            )
+    return found
+
+
+def _as_new(fields: Mapping[str, Value], email: str | None, kind: str) -> dict[str, Value] | None:
+    first, last = last_name_of(_text(fields, "FirstName"), _text(fields, "LastName"))
+    last = last or stand_in_name(email, _LONGEST["LastName"])
+    if last is None:
+        return None
+    names = {"FirstName": first, "LastName": last}
+    others = {name: value for name, value in fields.items() if name not in names}
+    if kind == "Lead":
+        others.setdefault("Company", _NO_COMPANY)
+    return others | {name: value for name, value in names.items() if value}
+
+
+def _fits(value: Value) -> bool:
+    address = as_address(value)
+    return address is not None and len(address) <= _LONGEST_EMAIL
+
+
+def _text(fields: Mapping[str, Value], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _write_moment(name: str, moment: datetime) -> str:
+    if _DAY.fullmatch(name):
+        return as_day(name, moment)
+    return strict_json.rfc3339(moment.replace(microsecond=0))
