@@ -29,7 +29,7 @@ from app.api.health import health_router
 from app.api.ingest import PREFIX, Door
 from app.api.limits import Limits
 from app.api.problems import install_problem_handlers
-from app.runtime import Runtime
+from app.runtime import Runtime, spare_the_collector
 from app.web.pages import pages_router
 
 _ROUTERS = (
@@ -96,6 +96,7 @@ def create_api(runtime: Runtime) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await runtime.start()
+        spare_the_collector()
         try:
             yield
         finally:

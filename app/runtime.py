@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import structlog
 
 from app import __version__
@@ -101,7 +101,11 @@ class Runtime:
                 database,
                 self.sealer,
                 clock,
-                urls=UrlPolicy(addresses=self.addresses, require_https=settings.https_required),
+                urls=UrlPolicy(
+                    addresses=self.addresses,
+                    require_https=settings.https_required,
+                    denied_hosts=_own_hosts(settings),
+                ),
                 rotation_overlap=settings.rotation_overlap,
             ),
             api_keys=ManageApiKeys(database, clock, admin_digests=_admin_digests(settings)),
@@ -123,7 +127,6 @@ class Runtime:
         await schema.require_current(self.database)
         await bootstrap.verify_master_key(self.database, self.sealer)
         await self.configuration.refresh()
-        _spare_the_collector()
         if self.worker is not None:
             await self.worker.upkeep.start_up()
             self._spawn(self.worker.dispatcher.run())
@@ -136,19 +139,26 @@ class Runtime:
 
     async def stop(self) -> None:
         """Commit what was accepted, let running attempts finish, give back the rest, close."""
-        await self.services.ingest.drain()
-        if self.worker is not None:
-            try:
-                await self.worker.dispatcher.stop(self.settings.grace)
-            except RelayError as error:
-                _log.warning("runtime.stop", error=error.detail)
-            await self.worker.egress.aclose()
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self.database.close()
+        try:
+            await self.services.ingest.drain()
+            await self.services.api_keys.settle()
+            if self.worker is not None:
+                await self._stop_worker(self.worker)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            await self.database.close()
+
+    async def _stop_worker(self, worker: _Worker) -> None:
+        try:
+            if self._tasks:
+                await worker.dispatcher.stop(self.settings.grace)
+        except RelayError as error:
+            # What could not be given back is taken back when its lease ends.
+            _log.warning("runtime.stop", error=error.detail)
+        finally:
+            await worker.egress.aclose()
 
     async def ready(self) -> Readiness:
         """Whether the database answers with the right schema, and the worker runs."""
@@ -170,12 +180,22 @@ class Runtime:
         return self.metrics.text()
 
 
-def _spare_the_collector() -> None:
-    # What start-up made lives as long as the process, and what a request makes is freed by its
-    # last reference: the collector need not look at either a hundred times a second.
+def spare_the_collector() -> None:
+    """Tell the garbage collector that this process is going to live long; after the start.
+
+    What start-up made lives as long as the process, and what a request makes is freed by its last
+    reference: the collector need not look at either a hundred times a second.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _own_hosts(settings: Settings) -> frozenset[str]:
+    # A target that is this relay would send every event round in a circle.
+    own = httpx.URL(settings.resolved_public_url)
+    port = own.port or (443 if own.scheme == "https" else 80)
+    return frozenset({f"{own.host}:{port}"})
 
 
 def _admin_digests(settings: Settings) -> tuple[str, ...]:

@@ -32,7 +32,10 @@ def redact(value: Any, name: str = "") -> Any:
             lambda m: (m.group(1) or m.group(2) or m.group(3) or m.group(4) or "") + "***", value
         )
         text = _CONTROL.sub("�", text)
-        return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+        if len(text) <= _LONGEST:
+            return text
+        # A traceback says what happened in its last lines.
+        return "…" + text[-_LONGEST:] if name == "exception" else text[:_LONGEST] + "…"
     if isinstance(value, dict):
         return {key: redact(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -46,7 +46,11 @@ def bare_route(count: int) -> float:
     try:
         for _ in range(200):
             with contextlib.suppress(httpx.TransportError):
-                httpx.post(f"http://127.0.0.1:{port}/webhooks/a/b", content=BODY, trust_env=False)
+                httpx.post(
+                    f"http://127.0.0.1:{port}/webhooks/bench/payment_received",
+                    content=BODY,
+                    trust_env=False,
+                )
                 break
             time.sleep(0.05)
         send(port, None, 0, count // 4)

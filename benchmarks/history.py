@@ -41,8 +41,8 @@ def _fill(connection: WriteConnection, count: int) -> None:
         (
             "events",
             "id, source_id, source, kind, type, subject, test, hop, occurred_at, received_at",
-            f"{own('evt')}, 'src_past', 'past', 'ultimate_multisite', 'payment_received',"
-            f" 'past/customer/' || (i % 50000), false, 0, {_PAST} + i, {_PAST} + i",
+            f"""{own("evt")}, 'src_past', 'past', 'ultimate_multisite', 'payment_received',
+            'past/customer/' || (i % 50000), false, 0, {_PAST} + i, {_PAST} + i""",
         ),
         (
             "event_bodies",

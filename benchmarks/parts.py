@@ -17,8 +17,10 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
+import uvloop
 
 from benchmarks.http import Load, post
+from tests.databases import PostgresServer
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,16 +175,12 @@ def send(port: int, token: str | None, first: int, count: int, connections: int 
         load.rate = await load.run(port)  # type: ignore[attr-defined]  kept with what it measured
         return load
 
-    import uvloop
-
     return uvloop.run(run())
 
 
 @contextlib.contextmanager
 def databases() -> Iterator[dict[str, object]]:
     """Makers of fresh databases: `sqlite` and `postgresql`, each called with a folder."""
-    from tests.databases import PostgresServer
-
     server = PostgresServer()
     try:
         yield {
@@ -201,10 +199,3 @@ def folder() -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def run(coroutine: object) -> object:
-    """Run on uvloop, as the relay does."""
-    import uvloop
-
-    return uvloop.run(coroutine)  # type: ignore[arg-type]  a coroutine

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from app.cli import output, session
 from app.domain.errors import RelayError
-from app.runtime import Runtime
+from app.runtime import Runtime, spare_the_collector
 from app.settings import Settings
 
 #: Seconds between two looks at whether the loops still run.
@@ -33,6 +33,7 @@ async def _work(settings: Settings) -> None:
             f"Delivering from {session.database_name(settings)}, at most"
             f" {settings.max_in_flight} at a time. Stop with Ctrl-C."
         )
+        spare_the_collector()
         await _watch(runtime, stop)
 
 

@@ -127,8 +127,8 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
         authentication="API key, in the header Api-Token.",
         replay_safety="Safe for contacts and tags: the same event writes the same values. Tracked"
         " events may be counted again when they are replayed.",
-        never_sent="A list status for who stands in the list, empty values, payments, postal and"
-        " IP addresses and browser identifiers.",
+        never_sent="A list status for who stands in the list, empty values, postal and IP"
+        " addresses and browser identifiers; amounts only where events are tracked.",
         documentation="https://developers.activecampaign.com/reference/sync-a-contacts-data",
     )
     Settings = ActiveCampaignSettings
@@ -240,7 +240,7 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
         if number is None:
             return written
         response = yield self._get(f"/contacts/{whom}/contactLists")
-        if False:
+        if response.is_success and knows_list(response, number):
             return written
         if response.is_success:
             standing = {"list": str(number), "contact": whom, "status": _SUBSCRIBED}

@@ -115,7 +115,7 @@ class Brevo(Connector[BrevoSettings]):
         replay_safety="Safe for contacts, lists and orders: the same event writes the same values."
         " Tracked events may be counted again when they are replayed.",
         never_sent="emailBlacklisted and smsBlacklisted, lists a person left, empty values, postal"
-        " and IP addresses and browser identifiers; payments only where `orders` is on.",
+        " and IP addresses and browser identifiers; payments only where orders or track_events is on.",
         documentation="https://developers.brevo.com/reference/create-contact",
     )
     Settings = BrevoSettings

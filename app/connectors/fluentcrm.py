@@ -143,8 +143,8 @@ class FluentCrm(Connector[FluentCrmSettings]):
         authentication="WordPress user and application password, by HTTP Basic.",
         replay_safety="Safe for contacts and tags: the same event writes the same values. Tracked"
         " events may be counted again when they are replayed.",
-        never_sent="The status of a contact that is there, __force_update, empty values, payments,"
-        " postal addresses, IP addresses and browser identifiers.",
+        never_sent="The status of a contact that is there, __force_update, empty values, postal and"
+        " IP addresses, browser identifiers; amounts only where track_events is on.",
         documentation="https://developers.fluentcrm.com/rest-api/",
     )
     Settings = FluentCrmSettings

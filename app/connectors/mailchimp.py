@@ -132,8 +132,8 @@ class Mailchimp(Connector[MailchimpSettings]):
         authentication="API key, by HTTP Basic.",
         replay_safety="Safe for members and tags: the same event writes the same values. Tracked"
         " events may be counted again when they are replayed.",
-        never_sent="The status of a member that is there, empty values, payments, IP addresses and"
-        " browser identifiers.",
+        never_sent="The status of a member that is there, empty values, IP addresses and browser"
+        " identifiers; amounts only where track_events is on.",
         documentation="https://mailchimp.com/developer/marketing/api/list-members/",
     )
     Settings = MailchimpSettings

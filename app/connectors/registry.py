@@ -15,10 +15,14 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from app.connectors.activecampaign import ActiveCampaign
 from app.connectors.amplitude import Amplitude
 from app.connectors.base import Connector
+from app.connectors.brevo import Brevo
+from app.connectors.fluentcrm import FluentCrm
 from app.connectors.ga4 import Ga4
 from app.connectors.hubspot import HubSpot
+from app.connectors.mailchimp import Mailchimp
 from app.connectors.matomo import Matomo
 from app.connectors.meta_capi import MetaCapi
 from app.connectors.mixpanel import Mixpanel
@@ -34,6 +38,10 @@ ENTRY_POINT_GROUP = "lifecycle_relay.connectors"
 _BUILT_IN: tuple[type[Connector[Any]], ...] = (
     Webhook,
     HubSpot,
+    FluentCrm,
+    ActiveCampaign,
+    Brevo,
+    Mailchimp,
     Ga4,
     PostHog,
     Mixpanel,

@@ -19,14 +19,13 @@ from app.connectors.contact_fields import (
     address_of,
     as_address,
     as_day,
-    as_text,
     default_mapping,
     facts_of,
     standard_only,
     written,
 )
 from app.connectors.ga4_privacy import user_id
-from app.connectors.required_names import last_name_of, stand_in_name
+from app.connectors.required_names import NameFields, cut
 from app.domain import strict_json
 from app.domain.model import Event
 
@@ -47,6 +46,7 @@ DEFAULT_MAPPING: Mapping[str, str] = default_mapping(STANDARD_NAMES)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 _LONGEST = {"LastName": 80, "FirstName": 40, "Company": 255}
 _LONGEST_EMAIL = 80
+_NAME_FIELDS = NameFields("FirstName", "LastName", _LONGEST["LastName"])
 _DAY = re.compile(r".*date(__c)?", re.IGNORECASE)
 _CONSENT = frozenset({"HasOptedOutOfEmail", "HasOptedOutOfFax", "DoNotCall"})
 _OWN = frozenset(
@@ -90,18 +90,15 @@ def record_of(
         mapped = facts_of(event, STANDARD_NAMES if standard else NAMES)
         if kind == "Lead" and event.customer is not None:
             mapped["Company"] = event.customer.company
-    fields = written(mapped, _write_moment)
+    fields = cut(written(mapped, _write_moment), _LONGEST)
     # It stands in the address of the request, and must not be in its body.
     fields.pop(key_field, None)
-    for name, longest in _LONGEST.items():
-        if name in fields:
-            fields[name] = as_text(fields[name])[:longest].strip()
     fields = {name: value for name, value in fields.items() if name != "Email" or _fits(value)}
-    new = _as_new(fields, as_address(fields.get("Email")) or address_of(event), kind)
-    if "LastName" not in fields:
-        # The only name somebody has: it became the last name of the record that was made.
-        fields.pop("FirstName", None)
-    return Record(user_id(event), fields, new)
+    email = as_address(fields.get("Email")) or address_of(event)
+    others = {"Company": _NO_COMPANY} if kind == "Lead" else {}
+    return Record(
+        user_id(event), _NAME_FIELDS.for_known(fields), _NAME_FIELDS.for_new(fields, email, others)
+    )
 
 
 def wrong_fields(fields: Sequence[str]) -> dict[str, str]:
@@ -120,26 +117,9 @@ def wrong_fields(fields: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _as_new(fields: Mapping[str, Value], email: str | None, kind: str) -> dict[str, Value] | None:
-    first, last = last_name_of(_text(fields, "FirstName"), _text(fields, "LastName"))
-    last = last or stand_in_name(email, _LONGEST["LastName"])
-    if last is None:
-        return None
-    names = {"FirstName": first, "LastName": last}
-    others = {name: value for name, value in fields.items() if name not in names}
-    if kind == "Lead":
-        others.setdefault("Company", _NO_COMPANY)
-    return others | {name: value for name, value in names.items() if value}
-
-
 def _fits(value: Value) -> bool:
     address = as_address(value)
     return address is not None and len(address) <= _LONGEST_EMAIL
-
-
-def _text(fields: Mapping[str, Value], name: str) -> str | None:
-    value = fields.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 def _write_moment(name: str, moment: datetime) -> str:

@@ -26,7 +26,7 @@ from app.sources.base import Credentials, SourceAdapter
 from app.sources.registry import adapter_for
 from app.store import routing, sources, targets
 from app.store.database import Database, ReadConnection
-from app.store.sealing import Sealer
+from app.store.sealing import SealBroken, Sealer
 from app.store.sources import SourceRecord
 from app.store.targets import TargetRecord
 
@@ -148,12 +148,16 @@ class ConfigurationCache:
         return loaded
 
     def _bind_source(self, row: SourceRecord, now: int) -> BoundSource | None:
-        # A source of a kind, or with settings, that this version cannot use must not stop the others.
+        # A source that this version cannot use, for its kind, its settings or a secret that does
+        # not open, must not stop the others.
         try:
-            adapter = adapter_for(row.kind).configured(row.settings)
-        except (NotImplementedYet, ValueError) as error:
+            return self._usable_source(row, now)
+        except (NotImplementedYet, ValueError, SealBroken) as error:
             _log.error("source.unusable", source=row.name, kind=row.kind, error=str(error))
             return None
+
+    def _usable_source(self, row: SourceRecord, now: int) -> BoundSource:
+        adapter = adapter_for(row.kind).configured(row.settings)
         overlapping = row.previous_expires_at is not None and row.previous_expires_at > now
         digests = [row.token_digest, row.previous_token_digest if overlapping else None]
         place = f"sources/{row.id}/"

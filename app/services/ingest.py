@@ -308,7 +308,7 @@ def _quarantine_entry(
         state="open",
         problem=error.slug,
         detail=error.detail,
-        content_type=request.headers.get("content-type", "application/octet-stream")[:255],
+        content_type=request.headers.get("content-type", "application/json")[:255],
         headers={
             name: request.headers[name]
             for name in (*source.adapter.kept_headers, "content-encoding")

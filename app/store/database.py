@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NewType, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 _SQLITE_READERS = 4
 _RELAXED_CONNECTIONS = 2
+_TRIES = 3
+# serialization_failure and deadlock_detected: nothing was done, and a repeat may succeed.
+_VICTIM = frozenset({"40001", "40P01"})
 _BUSY_SECONDS = 30
 _RETRY_AFTER = {"Retry-After": "5"}
 
@@ -108,12 +112,17 @@ class PostgreSQLDatabase(Database):
         return await self._run(lambda c: work(ReadConnection(c)), commit=False)
 
     async def write(self, work: Callable[[WriteConnection], T], *, durable: bool = True) -> T:
-        """Run `work` and commit."""
-        return await self._run(
-            lambda c: work(WriteConnection(ReadConnection(c))),
-            commit=True,
-            engine=self.engine if durable else self._relaxed,
-        )
+        """Run `work` and commit; again when the database chose it as the victim of a deadlock."""
+        engine = self.engine if durable else self._relaxed
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._run(
+                    lambda c: work(WriteConnection(ReadConnection(c))), commit=True, engine=engine
+                )
+            except sa.exc.DBAPIError as error:
+                if not left or getattr(error.orig, "sqlstate", None) not in _VICTIM:
+                    raise
+        raise RuntimeError("a write neither ended nor failed")
 
     async def write_once(self, work: Callable[[WriteConnection], T]) -> T:
         """Run `work` without a transaction around its one statement."""
@@ -138,6 +147,9 @@ class PostgreSQLDatabase(Database):
             sa.exc.InterfaceError,
             sa.exc.OperationalError,
             sa.exc.TimeoutError,
+            # asyncpg's own, where no connection came about: SQLAlchemy does not wrap those.
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
             OSError,
         ) as error:
             raise unavailable(error) from error
@@ -159,6 +171,7 @@ def _pool(url: sa.URL, size: int, server_settings: dict[str, str]) -> AsyncEngin
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=False,
+        hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": 60, "server_settings": server_settings},
     )
 
@@ -174,6 +187,8 @@ class SQLiteDatabase(Database):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = sa.create_engine(
             url,
+            # Parameters hold bodies and secrets: no error and no log may quote them.
+            hide_parameters=True,
             poolclass=sa.pool.QueuePool,
             pool_size=_SQLITE_READERS + 1,
             max_overflow=0,

@@ -342,10 +342,9 @@ async def test_a_test_button_event_goes_to_webhooks_and_is_skipped_for_analytics
 
 
 _REFUSE_AT_COMMIT = (
-    "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'disk full'; END $$"
-    " LANGUAGE plpgsql",
-    "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED"
-    " FOR EACH ROW EXECUTE FUNCTION refuse()",
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''full''; END'",
+    """CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
+       FOR EACH ROW EXECUTE FUNCTION refuse()""",
 )
 
 

@@ -105,6 +105,10 @@ def test_the_defaults_of_a_connector_pass_its_own_checks(connector):
     ("connector", "secret"),
     [
         ("hubspot", "token"),
+        ("fluentcrm", "application_password"),
+        ("activecampaign", "api_key"),
+        ("brevo", "api_key"),
+        ("mailchimp", "api_key"),
         ("ga4", "api_secret"),
         ("posthog", "project_api_key"),
         ("mixpanel", "project_token"),
