@@ -52,6 +52,7 @@ class MailchimpSettings(ConnectorSettings):
 
     api_key: Credential = Field(
         description="An API key of the account; it ends in the data centre, as in -us6.",
+        examples=["...-us6"],
     )
     list_id: str = Field(
         pattern=r"^[A-Za-z0-9]{4,32}$",

@@ -48,6 +48,7 @@ class MatomoSettings(ConnectorSettings):
     token_auth: Credential = Field(
         description="A token of a user who may write to the site (Settings, Security): 32"
         " characters. It is sent in the body, so it may be one that is allowed there only.",
+        examples=["0123456789abcdef0123456789abcdef"],
     )
     site_url: BaseUrl = Field(
         description="The address of the site, under which everything is reported.",
