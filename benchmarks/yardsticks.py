@@ -17,8 +17,8 @@ from benchmarks.parts import LOOPBACK
 app = FastAPI()
 
 
-@app.post("/webhooks/bench/payment_received", status_code=202)
-async def read_and_parse(request: Request) -> Response:
+@app.post("/webhooks/{source}/{event_type}", status_code=202)
+async def read_and_parse(source: str, event_type: str, request: Request) -> Response:
     """Read the body and parse it; store nothing."""
     orjson.loads(await request.body())
     return Response(

@@ -1,13 +1,14 @@
 """Many rows in one statement, in the way each database is quickest at.
 
 PostgreSQL takes one array a column (`unnest`), which costs one round trip and a few microseconds
-a row; SQLite takes the driver's `executemany`, which stays inside the C library.
+a row; SQLite takes many rows of values in one statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,13 +43,22 @@ def arrays(table: sa.Table, names: tuple[str, ...]) -> str:
     return f"unnest({', '.join(casts)})"
 
 
+# One step of one statement gives the interpreter's lock away once; a step a row would give it away
+# a thousand times a batch, and wait for the event loop to hand it back each time. Few sizes keep
+# the statements in the driver's cache.
+_CHUNKS = (64, 16, 4, 1)
+
+
+@lru_cache(maxsize=256)
+def _values(verb: str, table: sa.Table, names: tuple[str, ...], count: int) -> str:
+    row = "(" + ", ".join("?" * len(names)) + ")"
+    return f"{verb} INTO {table.name} ({', '.join(names)}) VALUES " + ", ".join([row] * count)
+
+
 @lru_cache(maxsize=64)
-def _insert(table: sa.Table, names: tuple[str, ...], dialect: str) -> str:
+def _select(table: sa.Table, names: tuple[str, ...]) -> str:
     columns = ", ".join(names)
-    if dialect == "postgresql":
-        return f"INSERT INTO {table.name} ({columns}) SELECT * FROM {arrays(table, names)}"  # noqa: S608  names of our own tables
-    marks = ", ".join("?" * len(names))
-    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608  names of our own tables
+    return f"INSERT INTO {table.name} ({columns}) SELECT * FROM {arrays(table, names)}"  # noqa: S608  names of our own tables
 
 
 def transposed(rows: Sequence[Row]) -> tuple[list[Any], ...]:
@@ -62,8 +72,23 @@ def insert(
     """Insert `rows`, whose values stand in the order of `names`; JSON columns take text."""
     if not rows:
         return
-    statement = _insert(table, names, connection.dialect.name)
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(statement, transposed(rows))
+        connection.exec_driver_sql(_select(table, names), transposed(rows))
     else:
-        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+        insert_sqlite(connection, table, names, rows)
+
+
+def insert_sqlite(
+    connection: WriteConnection,
+    table: sa.Table,
+    names: tuple[str, ...],
+    rows: Sequence[Row],
+    verb: str = "INSERT",
+) -> None:
+    """The same on SQLite, with `INSERT` or `INSERT OR REPLACE`."""
+    start = 0
+    for size in _CHUNKS:
+        while len(rows) - start >= size:
+            values = tuple(chain.from_iterable(rows[start : start + size]))
+            connection.exec_driver_sql(_values(verb, table, names, size), values)
+            start += size

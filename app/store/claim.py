@@ -43,6 +43,7 @@ class ClaimedDelivery(NamedTuple):
     A tuple in the order of the claim's columns, since thousands are made a second.
     `ordered_subject` is set where order counts, `remembered_id` where the destination's id of the
     subject is known; `single` keeps the delivery out of batches.
+    `repeats_id` is the delivery whose ids a replay shows again, its own where it shows new ones.
     """
 
     id: str
@@ -65,6 +66,7 @@ class ClaimedDelivery(NamedTuple):
     headers: str | None
     body: bytes
     remembered_id: str | None
+    repeats_id: str | None = None
 
 
 _READY = (
@@ -109,11 +111,11 @@ CLAIM_POSTGRESQL = (
     " lease_owner = $5::varchar, fence = $6::bigint FROM picked"
     " WHERE queue.delivery_id = picked.delivery_id RETURNING "
     + _QUEUE_COLUMNS.format(q="queue")
-    + ") SELECT "
+    + ", queue.repeats_id) SELECT "
     + _QUEUE_COLUMNS.format(q="taken")
     + ", "
     + _EVENT_COLUMNS
-    + " FROM taken"
+    + ", taken.repeats_id FROM taken"
     + _JOINS.format(q="taken")
 )
 
@@ -129,7 +131,7 @@ _TAKEN_SQLITE = (
     + _QUEUE_COLUMNS.format(q="q")
     + ", "
     + _EVENT_COLUMNS
-    + " FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
+    + ", q.repeats_id FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
     + _JOINS.format(q="q")
 )
 

@@ -38,6 +38,7 @@ class DeliveryRecord:
     attempts: int
     external_id: str | None
     first_delivery_id: str | None
+    replay_id: str | None
     created_at: int
     finished_at: int | None
     due_at: int | None
@@ -55,6 +56,7 @@ class DeliveryFilter:
     status: str | None = None
     target: str | None = None
     event: str | None = None
+    replay: str | None = None
     since: int | None = None
     until: int | None = None
 
@@ -87,6 +89,7 @@ _COLUMNS = (
     deliveries.c.attempts,
     deliveries.c.external_id,
     deliveries.c.first_delivery_id,
+    deliveries.c.replay_id,
     deliveries.c.created_at,
     deliveries.c.finished_at,
     queue.c.due_at,
@@ -131,6 +134,8 @@ def page(
         conditions.append(_of_target(deliveries.c.target_id, wanted.target))
     if wanted.event is not None:
         conditions.append(deliveries.c.event_id == wanted.event)
+    if wanted.replay is not None:
+        conditions.append(deliveries.c.replay_id == wanted.replay)
     if before is not None:
         conditions.append(identifier < before)
     statement = (

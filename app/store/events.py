@@ -68,7 +68,7 @@ def page(
 ) -> list[EventRecord]:
     """Up to `limit` events, newest first, those older than the id `before`."""
     statement = (
-        sa.select(*_COLUMNS).where(*_conditions(wanted)).order_by(events.c.id.desc()).limit(limit)
+        sa.select(*_COLUMNS).where(*conditions(wanted)).order_by(events.c.id.desc()).limit(limit)
     )
     if before is not None:
         statement = statement.where(events.c.id < before)
@@ -91,17 +91,18 @@ def body(connection: ReadConnection, event_id: str) -> EventBody | None:
     return None if row is None else EventBody(row[0], bytes(row[1]))
 
 
-def _conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
-    conditions = [*between(events.c.id, events.c.received_at, "evt", wanted.since, wanted.until)]
+def conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
+    """What a filter asks of the rows of `events`."""
+    asked = [*between(events.c.id, events.c.received_at, "evt", wanted.since, wanted.until)]
     if wanted.type is not None:
-        conditions.append(_type_is(wanted.type))
+        asked.append(_type_is(wanted.type))
     if wanted.source is not None:
-        conditions.append(events.c.source == wanted.source)
+        asked.append(events.c.source == wanted.source)
     if wanted.subject is not None:
-        conditions.append(events.c.subject == wanted.subject)
+        asked.append(events.c.subject == wanted.subject)
     if wanted.test is not None:
-        conditions.append(events.c.test == wanted.test)
-    return conditions
+        asked.append(events.c.test == wanted.test)
+    return asked
 
 
 def _type_is(pattern: str) -> sa.ColumnElement[bool]:

@@ -62,6 +62,7 @@ class Known:
     fingerprint: bytes
 
 
+_DEDUPE = ("source_id", "key", "fingerprint", "event_id", "expires_at")
 Key = tuple[str, bytes]
 #: What goes to PostgreSQL as JSON; the body and the keys go beside it, as bytes.
 _JSON_EVENT = (
@@ -222,7 +223,7 @@ def _remember_sqlite(
         if (e.source_id, e.dedupe_key) not in known
     ]
     if fresh:
-        connection.exec_driver_sql("INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", fresh)
+        bulk.insert_sqlite(connection, tables.dedupe, _DEDUPE, fresh, "INSERT OR REPLACE")
     return known
 
 

@@ -96,6 +96,33 @@ SELECT delivery_id FROM counted
 _HELD_SQLITE = (
     "SELECT delivery_id, fence FROM queue WHERE delivery_id IN (SELECT value FROM json_each(?))"
 )
+
+
+def _field(name: str) -> str:
+    return f"json_extract(value, '$.{name}')"
+
+
+def _set(*names: str) -> str:
+    return ", ".join(f"{name} = {_field(name)}" for name in names)
+
+
+# A batch is one JSON list, so that each change is one step of one statement.
+_LEAVE_SQLITE = (
+    f"DELETE FROM queue WHERE delivery_id IN (SELECT {_field('delivery_id')} FROM json_each(?))"  # noqa: S608  names of our own columns
+)
+_END_SQLITE = (
+    f"UPDATE deliveries SET {_set('status', 'reason', 'attempts', 'external_id')},"  # noqa: S608  names of our own columns
+    f" {_set('first_delivery_id', 'finished_at')} FROM json_each(?)"
+    f" WHERE deliveries.id = {_field('delivery_id')}"
+)
+_WAIT_SQLITE = (
+    f"UPDATE queue SET lease_until = NULL, lease_owner = NULL, {_set('due_at', 'attempts')},"  # noqa: S608  names of our own columns
+    f" {_set('single')} FROM json_each(?) WHERE queue.delivery_id = {_field('delivery_id')}"
+)
+_TELL_SQLITE = (
+    f"UPDATE deliveries SET {_set('attempts', 'reason')} FROM json_each(?)"  # noqa: S608  names of our own columns
+    f" WHERE deliveries.id = {_field('delivery_id')}"
+)
 _ATTEMPTS = (
     "delivery_id", "id", "number", "outcome", "reason", "started_at", "duration_micros", "worker",
     "exchanges",
@@ -142,32 +169,17 @@ def postpone(connection: WriteConnection, postponed: Sequence[Postponed]) -> set
 def _settle_sqlite(connection: WriteConnection, settled: Sequence[Settled]) -> None:
     if not settled:
         return
-    connection.exec_driver_sql(
-        "DELETE FROM queue WHERE delivery_id = ?", [(s.delivery_id,) for s in settled]
-    )
-    connection.exec_driver_sql(
-        "UPDATE deliveries SET status = ?, reason = ?, attempts = ?, external_id = ?,"
-        " first_delivery_id = ?, finished_at = ? WHERE id = ?",
-        [
-            (s.status, s.reason, s.attempts, s.external_id, s.first_delivery_id,
-             s.finished_at, s.delivery_id)
-            for s in settled
-        ],
-    )  # fmt: skip
+    listed = strict_json.write(settled).decode()
+    connection.exec_driver_sql(_LEAVE_SQLITE, (listed,))
+    connection.exec_driver_sql(_END_SQLITE, (listed,))
 
 
 def _postpone_sqlite(connection: WriteConnection, postponed: Sequence[Postponed]) -> None:
     if not postponed:
         return
-    connection.exec_driver_sql(
-        "UPDATE queue SET lease_until = NULL, lease_owner = NULL, due_at = ?, attempts = ?,"
-        " single = ? WHERE delivery_id = ?",
-        [(p.due_at, p.attempts, p.single, p.delivery_id) for p in postponed],
-    )
-    connection.exec_driver_sql(
-        "UPDATE deliveries SET attempts = ?, reason = ? WHERE id = ?",
-        [(p.attempts, p.reason, p.delivery_id) for p in postponed],
-    )
+    listed = strict_json.write(postponed).decode()
+    connection.exec_driver_sql(_WAIT_SQLITE, (listed,))
+    connection.exec_driver_sql(_TELL_SQLITE, (listed,))
 
 
 def _still_held(connection: WriteConnection, claims: Sequence[tuple[str, int]]) -> set[str]:

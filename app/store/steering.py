@@ -66,6 +66,7 @@ def requeue(connection: WriteConnection, delivery_id: str, now: int) -> bool:
             sa.literal(0, sa.BigInteger),
             deliveries.c.attempts,
             sa.false(),
+            deliveries.c.repeats_id,
         )
         .join(targets, targets.c.id == deliveries.c.target_id)
         .join(events, events.c.id == deliveries.c.event_id)
@@ -73,6 +74,7 @@ def requeue(connection: WriteConnection, delivery_id: str, now: int) -> bool:
     )
     names = (
         "delivery_id", "target_id", "event_id", "subject", "due_at", "fence", "attempts", "single",
+        "repeats_id",
     )  # fmt: skip
     connection.execute(sa.insert(queue).from_select(names, row))
     return True

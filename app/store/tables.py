@@ -193,7 +193,18 @@ deliveries = sa.Table(
     _id("first_delivery_id", nullable=True),
     _micros("created_at"),
     _micros("finished_at", nullable=True),
+    # The job that made it again, and the delivery whose ids it shows to the destination: the
+    # first one's, or its own where new ids are wanted.
+    _id("replay_id", nullable=True),
+    _id("repeats_id", nullable=True),
     sa.Index("ix_deliveries_event_id", "event_id"),
+    sa.Index(
+        "ix_deliveries_replay_id",
+        "replay_id",
+        "id",
+        sqlite_where=sa.text("replay_id IS NOT NULL"),
+        postgresql_where=sa.text("replay_id IS NOT NULL"),
+    ),
     sa.Index("ix_deliveries_target_id_id", "target_id", "id"),
     sa.Index(
         "ix_deliveries_failed",
@@ -218,6 +229,8 @@ queue = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("single", sa.Boolean, nullable=False),
+    # As in `deliveries`, for the claim.
+    _id("repeats_id", nullable=True),
     sa.Index(
         "ix_queue_due",
         "target_id",
@@ -300,6 +313,34 @@ quarantine = sa.Table(
     _id("event_id", nullable=True),
     _micros("received_at"),
     _micros("settled_at", nullable=True),
+)
+
+# Long work, in steps: `cursor` is where the next one begins, and moves in the transaction that
+# did the step. `finished_at` is set with the final state.
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("cursor", sa.Text, nullable=True),
+    sa.Column("parameters", JsonText, nullable=False),
+    sa.Column("force", sa.Boolean, nullable=False),
+    _micros("created_at"),
+    _micros("updated_at"),
+    _micros("finished_at", nullable=True),
+    _micros("lease_until", nullable=True),
+    sa.Column("lease_owner", sa.String(128), nullable=True),
+    sa.Index(
+        "ix_jobs_open",
+        "id",
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
 )
 
 api_keys = sa.Table(
