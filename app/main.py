@@ -20,6 +20,7 @@ from app.api import (
     sources,
     statistics,
     target_links,
+    target_trials,
     targets,
 )
 from app.api.bodies import BodyLimits, WholeBodies
@@ -36,6 +37,7 @@ _ROUTERS = (
     sources.router,
     targets.router,
     target_links.router,
+    target_trials.router,
     events.router,
     deliveries.router,
     quarantine.router,

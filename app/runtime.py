@@ -20,16 +20,22 @@ from app.egress.client import Egress
 from app.services import bootstrap, credentials
 from app.services.browse import Browse
 from app.services.bundle import Services
+from app.services.checking import CheckTarget
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
 from app.services.grants import Grants
 from app.services.idempotency import Idempotency
 from app.services.ingest import Ingest
+from app.services.jobs import JobRunner, Jobs
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
+from app.services.preview import PreviewTarget
 from app.services.quarantine import Quarantine
 from app.services.record import Recorder
+from app.services.replay import KIND as REPLAY
+from app.services.replay import Replays
+from app.services.replaying import ReplayJob
 from app.services.steer_deliveries import SteerDeliveries
 from app.services.upkeep import Upkeep
 from app.services.verdict import Verdict
@@ -40,6 +46,7 @@ from app.store.sealing import Sealer
 from app.telemetry import Metrics
 from app.worker.dispatcher import Dispatcher
 from app.worker.identity import identity
+from app.worker.jobs import JobsLoop
 from app.worker.upkeep import UpkeepLoop
 
 _log = structlog.get_logger(__name__)
@@ -80,6 +87,13 @@ class Runtime:
         self.configuration = ConfigurationCache(
             self.database, self.sealer, clock, dedupe_window=settings.dedupe_window
         )
+        self.egress = Egress(
+            self.addresses,
+            user_agent=f"Lifecycle-Relay/{__version__}",
+            max_connections_per_target=settings.max_in_flight,
+            on_refusal=lambda host, why: _log.warning("egress.refused", host=host, why=why),
+        )
+        self.grants = Grants(self.database, self.sealer, clock)
         self.worker = _Worker(self) if worker else None
         self.services = self._services()
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,11 +127,26 @@ class Runtime:
             browse=Browse(database, clock),
             deliveries=SteerDeliveries(database, clock, self._arrived),
             quarantine=Quarantine(database, clock, ingest),
+            replays=Replays(database, self.configuration, clock, self._job_made),
+            jobs=Jobs(database, clock),
+            previews=PreviewTarget(database, self.configuration, clock),
+            checks=CheckTarget(
+                database,
+                self.configuration,
+                self.egress,
+                clock,
+                grants=self.grants,
+                attempt_timeout=settings.attempt_timeout,
+            ),
         )
 
     def _arrived(self) -> None:
         if self.worker is not None:
             self.worker.dispatcher.wake()
+
+    def _job_made(self) -> None:
+        if self.worker is not None:
+            self.worker.jobs.wake()
 
     async def start(self) -> None:
         """Check the schema and the master key, load the routes, start the worker.
@@ -131,6 +160,7 @@ class Runtime:
             await self.worker.upkeep.start_up()
             self._spawn(self.worker.dispatcher.run())
             self._spawn(self.worker.upkeep.run())
+            self._spawn(self.worker.jobs.run())
             if self.database.dialect == "postgresql":
                 self._spawn(wakeups.listen(self.database, self.worker.dispatcher.wake))
 
@@ -148,6 +178,7 @@ class Runtime:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
+            await self.egress.aclose()
             await self.database.close()
 
     async def _stop_worker(self, worker: _Worker) -> None:
@@ -157,8 +188,6 @@ class Runtime:
         except RelayError as error:
             # What could not be given back is taken back when its lease ends.
             _log.warning("runtime.stop", error=error.detail)
-        finally:
-            await worker.egress.aclose()
 
     async def ready(self) -> Readiness:
         """Whether the database answers with the right schema, and the worker runs."""
@@ -210,18 +239,12 @@ class _Worker:
         settings, owner = runtime.settings, identity()
         self._metrics = runtime.metrics
         self._configuration = runtime.configuration
-        self.egress = Egress(
-            runtime.addresses,
-            user_agent=f"Lifecycle-Relay/{__version__}",
-            max_connections_per_target=settings.max_in_flight,
-            on_refusal=lambda host, why: _log.warning("egress.refused", host=host, why=why),
-        )
         dispatch = Dispatch(
             runtime.database,
             runtime.configuration,
-            self.egress,
+            runtime.egress,
             runtime.clock,
-            grants=Grants(runtime.database, runtime.sealer, runtime.clock),
+            grants=runtime.grants,
             owner=owner,
             lease=settings.lease,
             attempt_timeout=settings.attempt_timeout,
@@ -237,6 +260,12 @@ class _Worker:
         )
         self.dispatcher = Dispatcher(
             dispatch, recorder, runtime.clock, slots=settings.max_in_flight
+        )
+        replay = ReplayJob(runtime.database, runtime.configuration, runtime.clock)
+        self.jobs = JobsLoop(
+            JobRunner(
+                runtime.database, runtime.clock, {REPLAY: replay}, owner=owner, arrived=self.wake
+            )
         )
         upkeep = Upkeep(runtime.database, runtime.clock, retention_days=settings.retention_days)
         self.upkeep = UpkeepLoop(upkeep, self.wake)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Query
 
 from app.api.authentication import ReadAccess, WriteAccess
-from app.api.filters import EventId, Since, TargetFilter, Until
+from app.api.filters import EventId, ReplayId, Since, TargetFilter, Until
 from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
 from app.api.problems import problem_responses
@@ -37,13 +37,16 @@ async def list_deliveries(
     ] = None,
     target: TargetFilter = None,
     event: EventId = None,
+    replay: ReplayId = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[DeliveryAnswer]:
     """Deliveries, newest first."""
-    query = DeliveryQuery(status=status, target=target, event=event, since=since, until=until)
+    query = DeliveryQuery(
+        status=status, target=target, event=event, replay=replay, since=since, until=until
+    )
     found = await services.browse.deliveries(query, limit=limit, before=before(cursor, "dlv"))
     return Page(
         items=[DeliveryAnswer.model_validate(one) for one in found.items],

@@ -5,19 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
 from app.api.authentication import ReadAccess, WriteAccess
 from app.api.filters import Since, SourceName, Subject, TypePattern, Until
+from app.api.idempotent import IdempotencyKey
 from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
 from app.api.problems import problem_responses
+from app.api.replays import STARTS_REPLAY, start_replay
 from app.api.schemas_common import AnswerBody, with_examples
 from app.api.schemas_deliveries import DELIVERY_EXAMPLE, DeliveryAnswer
+from app.api.schemas_replays import ReplayEvent
 from app.api.services import ServicesOf
-from app.domain.errors import NotImplementedYet
 from app.services.browse import EventQuery
+from app.services.replay import ReplayRequest
 
 router = management_router("events", "Events")
 
@@ -128,18 +131,24 @@ async def get_event_body(
     return download(found.body, found.content_type, event_id)
 
 
-@router.post(
-    "/{event_id}/replay",
-    summary="Send an event again (not yet)",
-    status_code=501,
-    responses=problem_responses(404, 501),
-)
-async def replay_event(services: ServicesOf, _access: WriteAccess, event_id: EventPath) -> None:
-    """Not part of this version: answers 501. A single delivery can be retried."""
-    await services.browse.event(event_id)
-    raise NotImplementedYet(
-        "Events cannot be replayed yet; use /v1/deliveries/<id>/retry for single deliveries."
+@router.post("/{event_id}/replay", summary="Send an event again", **STARTS_REPLAY)
+async def replay_event(
+    event_id: EventPath,
+    request: Request,
+    principal: WriteAccess,
+    services: ServicesOf,
+    payload: ReplayEvent | None = None,
+    _idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Starts a replay of one event, to one target or to all it is for today.
+
+    Other than the retry of a delivery, it makes new ones, also for targets that are younger.
+    """
+    options = payload or ReplayEvent()
+    wanted = ReplayRequest(
+        event=event_id, target=options.target, force=options.force, dry_run=options.dry_run
     )
+    return await start_replay(request, principal, services, wanted)
 
 
 def download(body: bytes, content_type: str, name: str) -> Response:

@@ -31,6 +31,12 @@ def _event_id(value: str) -> str:
     return value
 
 
+def _replay_id(value: str) -> str:
+    if not is_id(value, "rpl"):
+        raise ValueError("use the id of a replay: rpl_ and 26 characters")
+    return value
+
+
 def _moment(description: str) -> Any:
     return Query(
         description=description + " RFC 3339.",
@@ -72,4 +78,9 @@ EventId = Annotated[
     str | None,
     AfterValidator(lambda value: value if value is None else _event_id(value)),
     Query(description="The id of an event."),
+]
+ReplayId = Annotated[
+    str | None,
+    AfterValidator(lambda value: value if value is None else _replay_id(value)),
+    Query(description="The id of a replay: only the deliveries it made."),
 ]

@@ -128,13 +128,15 @@ class Door:
         """Tell a sender of CloudEvents that its events are welcome; any other answer is a no."""
         try:
             source_name, _ = _segments(scope)
-            if not await self._ingest.permits(source_name, origin):
-                raise _not_allowed()
+            permitted = await self._ingest.permits(source_name, origin)
         except RelayError as error:
             await problem_response(error)(scope, receive, send)
             return
         except Exception as error:  # noqa: BLE001  whatever it is, the sender gets a problem document
             await problem_response(fault("ingest.failed", error))(scope, receive, send)
+            return
+        if not permitted:
+            await problem_response(_not_allowed())(scope, receive, send)
             return
         headers = [
             (b"allow", b"POST"),

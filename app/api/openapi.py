@@ -32,7 +32,7 @@ _TAGS: tuple[tuple[str, str], ...] = (
     ("Events", "What came in."),
     ("Deliveries", "Each event on its way to each target, with every attempt."),
     ("Quarantine", "Authenticated requests that could not be understood."),
-    ("Replays", "Past events, sent again; not part of this version."),
+    ("Replays", "Past events, sent again."),
     ("API keys", "Who may call /v1."),
     ("Catalogue", "The event types and connectors this version knows."),
     ("Statistics", "How the relay is doing, in one look."),

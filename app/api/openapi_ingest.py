@@ -77,6 +77,20 @@ SCHEMAS: Document = {
             "id": {"type": "string", "description": "The event's id; of a repeat the first one's."},
             "type": {"type": "string"},
             "duplicate": {"type": "boolean", "description": "True when it was stored before."},
+            "events": {
+                "type": "array",
+                "description": "Of a batch (CloudEvents), all its events in their order; what"
+                " stands beside it is the first one's. Absent otherwise.",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "type", "duplicate"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "type": {"type": "string"},
+                        "duplicate": {"type": "boolean"},
+                    },
+                },
+            },
         },
         "examples": [_ANSWER],
     },
@@ -177,8 +191,10 @@ def _body_names_type() -> Document:
         operation_id="send_event",
         tag="Ingest",
         summary="Send an event whose body names its type",
-        description="For senders whose body says what happened: the bridge plugin's envelope, or"
-        " the body of Standard Webhooks, by the source's kind.",
+        description="For senders whose body or headers say what happened, by the source's kind:"
+        " the bridge plugin's envelope, the body of Standard Webhooks, and what Stripe, GitHub,"
+        " WooCommerce, senders of CloudEvents and custom gateways send in a form of their own"
+        " (docs/senders.md).",
         schema={
             "anyOf": [
                 {"$ref": "#/components/schemas/BridgeEnvelope"},

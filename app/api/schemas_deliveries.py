@@ -23,6 +23,7 @@ DELIVERY_EXAMPLE: dict[str, Any] = {
     "next_attempt_at": None,
     "external_id": None,
     "first_delivery_id": None,
+    "replay_id": None,
     "created_at": "2026-11-23T19:09:31.204817Z",
     "finished_at": "2026-11-23T19:09:31.259120Z",
 }
@@ -70,6 +71,7 @@ class DeliveryAnswer(AnswerBody):
         description="The delivery that had carried out the same effect, where this one was skipped"
         " for it."
     )
+    replay_id: str | None = Field(description="The replay that made it.")
     created_at: datetime
     finished_at: datetime | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Body, Path, Request, Response
 
@@ -13,6 +13,8 @@ from app.api.idempotent import IdempotencyKey, idempotent
 from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
 from app.api.problems import problem_responses
+from app.api.replays import STARTS_REPLAY, start_replay
+from app.api.schemas_replays import ReplayToTarget
 from app.api.schemas_targets import (
     ChangeTarget,
     CreateTarget,
@@ -20,7 +22,6 @@ from app.api.schemas_targets import (
     TargetWithSecretAnswer,
 )
 from app.api.services import ServicesOf
-from app.domain.errors import NotImplementedYet
 
 router = management_router("targets", "Targets")
 
@@ -152,43 +153,19 @@ async def rotate_target_secret(
     return secret_response(TargetWithSecretAnswer.of(made), _SECRETS)
 
 
-@router.post(
-    "/{target_id}/test",
-    summary="Send a test event to a target",
-    responses=problem_responses(404, 422, 501),
-)
-async def try_target(
-    target_id: TargetId, _principal: WriteAccess, services: ServicesOf
-) -> TargetAnswer:
-    """Not part of this version: answers 501."""
-    await _not_yet(target_id, services)
-
-
-@router.post(
-    "/{target_id}/preview",
-    summary="Show the requests an event would cause",
-    responses=problem_responses(404, 422, 501),
-)
-async def preview_target(
-    target_id: TargetId, _principal: ReadAccess, services: ServicesOf
-) -> TargetAnswer:
-    """Not part of this version: answers 501."""
-    await _not_yet(target_id, services)
-
-
-@router.post(
-    "/{target_id}/replay",
-    summary="Send past events to a target",
-    responses=problem_responses(404, 422, 501),
-)
+@router.post("/{target_id}/replay", summary="Send past events to a target", **STARTS_REPLAY)
 async def replay_target(
-    target_id: TargetId, _principal: WriteAccess, services: ServicesOf
-) -> TargetAnswer:
-    """Not part of this version: answers 501."""
-    await _not_yet(target_id, services)
+    target_id: TargetId,
+    request: Request,
+    principal: WriteAccess,
+    services: ServicesOf,
+    payload: ReplayToTarget | None = None,
+    _idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Starts a replay to this target, as `POST /v1/replays` does.
 
-
-async def _not_yet(target_id: str, services: ServicesOf) -> NoReturn:
-    """Raises NotFound for an unknown target, NotImplementedYet for every other."""
+    The target may be younger than the events. Without a body, everything that is stored is sent.
+    """
     await services.targets.get(target_id)
-    raise NotImplementedYet("This version cannot do that yet; nothing was sent.")
+    wanted = (payload or ReplayToTarget()).asked(target_id)
+    return await start_replay(request, principal, services, wanted)

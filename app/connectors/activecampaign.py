@@ -4,7 +4,6 @@
 written by its id, so that a new address does not make a second one.
 Nobody is put on a list who stands in it already, in whatever way: that would subscribe again who
 had unsubscribed.
-All keys of an account share five requests a second, so that each request counts.
 Facts: developers.activecampaign.com, contacts, tags, lists, event tracking.
 """
 
@@ -35,6 +34,7 @@ from app.connectors.activecampaign_replies import (
     was_tracked,
 )
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import Reply, classify
 from app.connectors.contact_events import MAYBE_SENT, amount_of, event_name, sent_once
 from app.connectors.contact_fields import why_no_contact
@@ -137,19 +137,18 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
     #: Five requests a second for the whole account, and two or more a delivery.
     limits: ClassVar[Limits] = Limits(max_in_flight=2, per_second=2.0)
     ordered: ClassVar[bool] = True
+    assumed_absent: ClassVar[tuple[int, bytes]] = (200, b"{}")
 
     def __init__(self, target: TargetBinding[ActiveCampaignSettings]) -> None:
         super().__init__(target)
         settings = target.settings
         key = settings.api_key.get_secret_value()
-        event_key = settings.event_key.get_secret_value() if settings.event_key else ""
-        self._secrets = (key, event_key)
-        self._event_key = event_key
+        self._event_key = settings.event_key.get_secret_value() if settings.event_key else ""
+        self._secrets = (key, self._event_key)
         self._api = f"{settings.base_url}{settings.api_path}"
         self._headers = {"api-token": key, "user-agent": target.user_agent}
-        self._tags = Markers(
-            settings.cancelled_tag, settings.payment_failed_tag, settings.plan_tags
-        )
+        marks = (settings.cancelled_tag, settings.payment_failed_tag, settings.plan_tags)
+        self._tags = Markers(*marks)
 
     @classmethod
     def check_mapping(cls, fields: Sequence[str]) -> Mapping[str, str]:
@@ -159,6 +158,10 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
     def skip(self, event: Event) -> str | None:
         """Test events and deletions do not touch contacts."""
         return why_no_contact(event, self.facts.title)
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read who the key belongs to."""
+        return asked(self._get("/users/me"), assignment, RULES, self._secrets)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Look up fields where that is needed, write the contact, then tags, list and event."""
@@ -261,9 +264,8 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
             "visit": strict_json.write({"email": contact.email}).decode(),
         }
         headers = {"user-agent": self.target.user_agent}
-        response = yield from sent_once(
-            httpx.Request("POST", EVENTS_URL, headers=headers, data=form)
-        )
+        request = httpx.Request("POST", EVENTS_URL, headers=headers, data=form)
+        response = yield from sent_once(request)
         if response is None:
             return replace(written, reason=MAYBE_SENT)
         if not response.is_success:
@@ -286,10 +288,9 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
     ) -> Outcome:
         if not response.is_success:
             return self._failed(response, assignment)
-        identifier = contact_id(response) or known_id
-        if identifier is None:
-            return retry("ActiveCampaign answered well, but without a contact.")
-        return delivered(identifier)
+        if identifier := contact_id(response) or known_id:
+            return delivered(identifier)
+        return retry("ActiveCampaign answered well, but without a contact.")
 
     def _failed(
         self, response: httpx.Response, assignment: Assignment, written: Outcome | None = None

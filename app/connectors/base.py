@@ -37,6 +37,9 @@ MappingValues = Callable[[Event], Mapping[str, Any] | None]
 #: that holds the Grant in its `extensions` under the same name.
 GRANT = "relay_grant"
 
+#: What most destinations would say of a write that went well; the number is nobody's.
+_ASSUMED = b'{"id": "1", "success": true, "status": 1, "contact": {"id": "1"}, "data": {"id": "1"}}'
+
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 
@@ -110,7 +113,7 @@ class Connector(ABC, Generic[SettingsT]):
 
     #: The value of a target's `connector`.
     name: ClassVar[str]
-    #: `crm`, `analytics` or `webhook`.
+    #: `crm`, `analytics`, `message`, `write_back` or `webhook`; targets of the last have a signing secret.
     kind: ClassVar[str]
     facts: ClassVar[Facts]
     Settings: ClassVar[type[BaseModel]]
@@ -127,6 +130,11 @@ class Connector(ABC, Generic[SettingsT]):
     secret_query: ClassVar[frozenset[str]] = frozenset()
     #: True when it needs a token that is fetched and kept for all workers (app.connectors.oauth).
     uses_grant: ClassVar[bool] = False
+    #: What a preview takes for the reply to a write, and to a look for what is not there yet.
+    assumed_written: ClassVar[tuple[int, bytes]] = (200, _ASSUMED)
+    assumed_absent: ClassVar[tuple[int, bytes]] = (404, b"{}")
+    #: The type of the event that `check` is given.
+    check_event: ClassVar[str] = "relay.ping"
 
     def __init__(self, target: TargetBinding[SettingsT]) -> None:
         self.target = target
@@ -147,6 +155,13 @@ class Connector(ABC, Generic[SettingsT]):
     @abstractmethod
     def deliver(self, assignment: Assignment) -> Flow:
         """Carry out one delivery."""
+
+    def check(self, assignment: Assignment) -> Flow | None:
+        """Find out, harmlessly, whether the settings work; None where the destination offers no way.
+
+        `assignment` carries an event of the type `check_event` that happened to nobody.
+        """
+        return None
 
     def batch_key(self, assignment: Assignment) -> str:
         """Deliveries with the same key may share a request (only asked when batch_size > 1)."""

@@ -28,6 +28,7 @@ from app.connectors.brevo_contact import (
     wrong_attributes,
 )
 from app.connectors.brevo_replies import NOT_FOUND, RULES, contact_id, found_in, is_id
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_events import MAYBE_SENT, event_details, event_name, sent_once
 from app.connectors.contact_fields import why_no_contact
@@ -149,6 +150,11 @@ class Brevo(Connector[BrevoSettings]):
     def skip(self, event: Event) -> str | None:
         """Test events and deletions do not touch contacts."""
         return why_no_contact(event, self.facts.title)
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read the account."""
+        request = httpx.Request("GET", f"{self._api}/account", headers=self._headers)
+        return asked(request, assignment, RULES, self._secrets)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the contact, then the order and the event where they are wanted."""

@@ -181,5 +181,5 @@ def _phrase(status: int) -> str:
 def _host_of(location: str) -> str:
     try:
         return presentable(httpx.URL(location).host, longest=80)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):  # the latter for a host that is no IDNA name
         return ""

@@ -22,6 +22,7 @@ import httpx
 from pydantic import Field, model_validator
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_events import MAYBE_SENT, amount_of, event_name, sent_once
 from app.connectors.contact_fields import why_no_contact
@@ -175,6 +176,10 @@ class FluentCrm(Connector[FluentCrmSettings]):
         """Test events and deletions do not touch contacts."""
         return why_no_contact(event, self.facts.title)
 
+    def check(self, assignment: Assignment) -> Flow:
+        """Read one contact."""
+        return asked(self._get("", {"per_page": "1"}), assignment, RULES, self._secrets)
+
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the contact, then its event where that is wanted."""
         event = assignment.event
@@ -194,13 +199,9 @@ class FluentCrm(Connector[FluentCrmSettings]):
         return outcome
 
     def _contact(self, event: Event) -> Contact:
-        settings = self.target.settings
-        return contact_of(
-            event,
-            self.target.mapping(event),
-            self._markers.changes(event),
-            standard=settings.fields == "standard_only",
-        )
+        standard = self.target.settings.fields == "standard_only"
+        mapped, changes = self.target.mapping(event), self._markers.changes(event)
+        return contact_of(event, mapped, changes, standard=standard)
 
     def _upsert(self, contact: Contact, assignment: Assignment) -> Flow:
         known = assignment.remembered_id
@@ -276,9 +277,8 @@ class FluentCrm(Connector[FluentCrmSettings]):
         return replace(self._end(response, assignment), external_id=written.external_id)
 
     def _get(self, path: str, query: Mapping[str, str]) -> httpx.Request:
-        return httpx.Request(
-            "GET", f"{self._subscribers}{path}", params=query, headers=self._headers
-        )
+        url = f"{self._subscribers}{path}"
+        return httpx.Request("GET", url, params=query, headers=self._headers)
 
     def _send(self, method: str, path: str, document: Any) -> httpx.Request:
         headers = {**self._headers, "content-type": "application/json"}

@@ -20,6 +20,7 @@ import httpx
 from pydantic import Field
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.hubspot_properties import (
     DEFAULT_MAPPING,
@@ -137,6 +138,11 @@ class HubSpot(Connector[HubSpotSettings]):
         if event.type.startswith("relay."):
             return "The relay's own news are not about a contact."
         return None
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read one contact."""
+        request = httpx.Request("GET", f"{self._contacts}?limit=1", headers=self._headers)
+        return asked(request, assignment, RULES, (self._token,))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the contact; see the module for the order of requests."""

@@ -19,6 +19,7 @@ import httpx
 from pydantic import Field
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import Reply, Rule, classify, document_of
 from app.connectors.contact_fields import address_of, as_address, facts_of, why_no_contact
 from app.connectors.ga4_privacy import user_id
@@ -114,6 +115,12 @@ class Klaviyo(Connector[KlaviyoSettings]):
     def skip(self, event: Event) -> str | None:
         """Test events and deletions do not touch profiles."""
         return why_no_contact(event, self.facts.title)
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read one profile."""
+        url = f"{self.target.settings.base_url}/api/profiles?page%5Bsize%5D=1"
+        request = httpx.Request("GET", url, headers=self._headers)
+        return asked(request, assignment, _RULES, (self._key,))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the profile, then its event."""

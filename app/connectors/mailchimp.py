@@ -20,6 +20,7 @@ import httpx
 from pydantic import Field, model_validator
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_events import MAYBE_SENT, event_details, event_name, sent_once
 from app.connectors.contact_fields import why_no_contact
@@ -143,6 +144,7 @@ class Mailchimp(Connector[MailchimpSettings]):
     #: Mailchimp bears ten connections of one user at a time, and knows no rate.
     limits: ClassVar[Limits] = Limits(max_in_flight=8)
     ordered: ClassVar[bool] = True
+    assumed_written: ClassVar[tuple[int, bytes]] = (200, b'{"id": "%s"}' % (b"0" * 32))
 
     def __init__(self, target: TargetBinding[MailchimpSettings]) -> None:
         super().__init__(target)
@@ -168,6 +170,12 @@ class Mailchimp(Connector[MailchimpSettings]):
     def skip(self, event: Event) -> str | None:
         """Test events and deletions do not touch members."""
         return why_no_contact(event, self.facts.title)
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read the audience."""
+        url = self._members.removesuffix("/members")
+        request = httpx.Request("GET", url, headers=self._headers)
+        return asked(request, assignment, RULES, self._secrets)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the member, then tags and the event where there are any."""

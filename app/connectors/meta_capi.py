@@ -11,6 +11,7 @@ Facts: developers.facebook.com/docs/marketing-api/conversions-api.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import httpx
@@ -20,14 +21,14 @@ from app.connectors.analytics import AnalyticsConnector, Prepared, Record, recor
 from app.connectors.analytics_events import Told
 from app.connectors.analytics_properties import wrong_properties
 from app.connectors.analytics_steps import SALES, Step, events_of, step_of
-from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
+from app.connectors.base import Assignment, BatchFlow, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import Reply, Rule, classify, document_of
 from app.connectors.meta_people import browser_data, has_consent, user_data
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.connectors.wording import presentable
 from app.domain.clock import to_micros
-from app.domain.model import Event
-from app.domain.outcome import auth_failed, delivered, rejected, retry, throttle
+from app.domain.model import Context, Event
+from app.domain.outcome import auth_failed, delivered, rejected, retry, skipped, throttle
 
 _SEVEN_DAYS = 7 * 86_400.0
 _OWN = frozenset({"value", "currency", "order_id", "content_type", "contents"})
@@ -42,6 +43,7 @@ _PASSING = (1, 2, 341, 368, 5000)
 _INVALID_PARAMETER = 100
 _NO_SUCH_OBJECT = 33
 _ERRORS = range(400, 600)
+_NOBODYS_BROWSER = "fb.1.1700000000000.1000000001"
 
 
 class MetaCapiSettings(ConnectorSettings):
@@ -120,6 +122,7 @@ class MetaCapi(AnalyticsConnector[MetaCapiSettings]):
     limits: ClassVar[Limits] = Limits(
         batch_size=100, max_in_flight=200, max_age_seconds=_SEVEN_DAYS
     )
+    check_event: ClassVar[str] = "payment_received"
     secret_query: ClassVar[frozenset[str]] = frozenset({"access_token"})
 
     def __init__(self, target: TargetBinding[MetaCapiSettings]) -> None:
@@ -149,6 +152,13 @@ class MetaCapi(AnalyticsConnector[MetaCapiSettings]):
         if settings.consent == "per_event" and not has_consent(event.context):
             return "No consent to marketing came with the event (neither fbp nor fbc)."
         return None
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Send an example to the test events; without test_event_code it would count as real."""
+        if not self.target.settings.test_event_code:
+            return skipped("Set test_event_code, else the example would count as a purchase.")
+        event = replace(assignment.event, context=Context(fbp=_NOBODYS_BROWSER))
+        return (yield from self.deliver(replace(assignment, event=event)))
 
     def _send(self, part: Sequence[Prepared]) -> BatchFlow:
         document: dict[str, Any] = {"data": records_of(part)}

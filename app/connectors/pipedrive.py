@@ -19,6 +19,7 @@ import httpx
 from pydantic import Field
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_fields import why_no_contact
 from app.connectors.contact_markers import MarkerId, Markers
@@ -111,6 +112,7 @@ class Pipedrive(Connector[PipedriveSettings]):
     #: The smallest plan bears 20 requests in two seconds, and most deliveries take two.
     limits: ClassVar[Limits] = Limits(max_in_flight=4, per_second=4.0)
     ordered: ClassVar[bool] = True
+    assumed_absent: ClassVar[tuple[int, bytes]] = (200, b'{"data": {"items": []}}')
 
     def __init__(self, target: TargetBinding[PipedriveSettings]) -> None:
         super().__init__(target)
@@ -139,6 +141,11 @@ class Pipedrive(Connector[PipedriveSettings]):
         """Where deals are made, one for each payment, whichever events announce it."""
         makes_deal = self.target.settings.won_deals and happening(event.type) is Happening.SALE
         return effect_of(event) if makes_deal else None
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Read one person."""
+        request = self._read("/persons", {"limit": "1"})
+        return asked(request, assignment, RULES, (self._token,))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the person, then the deal where one is wanted."""

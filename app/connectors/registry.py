@@ -19,18 +19,25 @@ from app.connectors.activecampaign import ActiveCampaign
 from app.connectors.amplitude import Amplitude
 from app.connectors.base import Connector
 from app.connectors.brevo import Brevo
+from app.connectors.cloudevents import CloudEvents
 from app.connectors.fluentcrm import FluentCrm
 from app.connectors.ga4 import Ga4
 from app.connectors.hubspot import HubSpot
+from app.connectors.klaviyo import Klaviyo
 from app.connectors.mailchimp import Mailchimp
 from app.connectors.matomo import Matomo
 from app.connectors.meta_capi import MetaCapi
 from app.connectors.mixpanel import Mixpanel
+from app.connectors.pipedrive import Pipedrive
 from app.connectors.plausible import Plausible
 from app.connectors.posthog import PostHog
+from app.connectors.salesforce import Salesforce
 from app.connectors.segment import Segment
+from app.connectors.slack import Slack
+from app.connectors.ultimate_multisite import UltimateMultisite
 from app.connectors.webhook import Webhook
 from app.connectors.wording import presentable
+from app.connectors.zoho_crm import ZohoCrm
 from app.domain.errors import FieldError, ValidationFailed
 
 ENTRY_POINT_GROUP = "lifecycle_relay.connectors"
@@ -42,6 +49,10 @@ _BUILT_IN: tuple[type[Connector[Any]], ...] = (
     ActiveCampaign,
     Brevo,
     Mailchimp,
+    Klaviyo,
+    Pipedrive,
+    Salesforce,
+    ZohoCrm,
     Ga4,
     PostHog,
     Mixpanel,
@@ -50,6 +61,9 @@ _BUILT_IN: tuple[type[Connector[Any]], ...] = (
     Matomo,
     Plausible,
     MetaCapi,
+    Slack,
+    CloudEvents,
+    UltimateMultisite,
 )
 
 #: The built-in connectors, by the value of a target's `connector`.

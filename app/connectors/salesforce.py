@@ -29,6 +29,7 @@ from app.connectors.base import (
     Limits,
     TargetBinding,
 )
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_batches import Waiting, carry_parts
 from app.connectors.contact_fields import why_no_contact
@@ -113,6 +114,7 @@ class Salesforce(Connector[SalesforceSettings]):
     limits: ClassVar[Limits] = Limits(batch_size=200, max_in_flight=200)
     ordered: ClassVar[bool] = True
     uses_grant: ClassVar[bool] = True
+    assumed_written: ClassVar[tuple[int, bytes]] = (200, b'{"id": "003000000000001AAA"}')
 
     def __init__(self, target: TargetBinding[SalesforceSettings]) -> None:
         super().__init__(target)
@@ -152,6 +154,11 @@ class Salesforce(Connector[SalesforceSettings]):
             customer.last_name or " " in (customer.name or "").strip()
         )
         return "" if known and customer_id(assignment.event) else assignment.message_id
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Fetch a token, and read the organisation's limits with it."""
+        flow = asked(self._request("GET", "limits"), assignment, RULES, self._authority.secrets)
+        return granted(flow, assignment, self._authority)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write one record."""

@@ -20,6 +20,7 @@ from app.connectors.mapping import unusable_mapping
 from app.connectors.settings import ConnectorSettings
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
+from app.domain.header_rules import credentials_in
 from app.domain.model import Event
 from app.domain.outcome import Outcome, delivered, gone
 from app.domain.signing import sign
@@ -82,6 +83,8 @@ class Webhook(Connector[WebhookSettings]):
         self._url = httpx.URL(settings.url)
         self._raw = settings.format == "raw"
         self._withheld = LINK_KEYS if settings.withhold_links else frozenset[str]()
+        # Some endpoints repeat the credential they refuse.
+        self._secrets = credentials_in(settings.headers)
         self._headers = [
             (b"host", self._url.netloc),
             (b"user-agent", target.user_agent.encode("ascii")),
@@ -104,6 +107,13 @@ class Webhook(Connector[WebhookSettings]):
             body = strict_json.write(self._envelope(event) if values is None else values)
             content_type = _JSON
         response = yield self._request(assignment, body, content_type)
+        return self._outcome(response, assignment)
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Send a signed ping, whatever the mapping."""
+        event = assignment.event
+        body = assignment.body if self._raw else strict_json.write(self._envelope(event))
+        response = yield self._request(assignment, body, _JSON)
         return self._outcome(response, assignment)
 
     def _request(self, assignment: Assignment, body: bytes, content_type: bytes) -> httpx.Request:
@@ -130,10 +140,10 @@ class Webhook(Connector[WebhookSettings]):
     def _outcome(self, response: httpx.Response, assignment: Assignment) -> Outcome:
         if response.is_success:
             return _DELIVERED
-        return classify(response, _RULES, now=assignment.now)
+        return classify(response, _RULES, now=assignment.now, secrets=self._secrets)
 
     def _envelope(self, event: Event) -> dict[str, Any]:
-        data = _without(event.data, self._withheld) if self._withheld else event.data
+        data = without_keys(event.data, self._withheld) if self._withheld else event.data
         return {
             "type": event.type,
             "id": event.id,
@@ -149,12 +159,12 @@ class Webhook(Connector[WebhookSettings]):
         }
 
 
-def _without(value: Any, keys: frozenset[str]) -> Any:
+def without_keys(value: Any, keys: frozenset[str]) -> Any:
     """A copy without these keys, at any depth: a bridge nests what a built-in webhook does not."""
     if isinstance(value, Mapping):
-        return {key: _without(held, keys) for key, held in value.items() if key not in keys}
+        return {key: without_keys(held, keys) for key, held in value.items() if key not in keys}
     if isinstance(value, list):
-        return [_without(held, keys) for held in value]
+        return [without_keys(held, keys) for held in value]
     return value
 
 

@@ -28,6 +28,7 @@ from app.connectors.base import (
     Limits,
     TargetBinding,
 )
+from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_batches import Waiting, carry_parts
 from app.connectors.contact_fields import address_of, why_no_contact
@@ -117,6 +118,11 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
     limits: ClassVar[Limits] = Limits(batch_size=100, max_in_flight=100)
     ordered: ClassVar[bool] = True
     uses_grant: ClassVar[bool] = True
+    assumed_written: ClassVar[tuple[int, bytes]] = (
+        200,
+        b'{"data": [{"status": "success", "details": {"id": "1000000000000001"}}]}',
+    )
+    assumed_absent: ClassVar[tuple[int, bytes]] = (204, b"")
 
     def __init__(self, target: TargetBinding[ZohoCrmSettings]) -> None:
         super().__init__(target)
@@ -157,6 +163,12 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
             customer.last_name or " " in (customer.name or "").strip()
         )
         return "upsert" if named and address_of(assignment.event) else assignment.message_id
+
+    def check(self, assignment: Assignment) -> Flow:
+        """Fetch a token, and read one record with it."""
+        request = self._request("GET", "", query={"fields": "id", "per_page": "1"})
+        flow = asked(request, assignment, RULES, self._authority.secrets)
+        return granted(flow, assignment, self._authority)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write one record."""

@@ -92,7 +92,8 @@ def amount(value: Any) -> Decimal | None:
         shortest = repr(value)
         # A sum of floats carries noise far behind the point (0.30000000000000004): no money has it.
         exact = len(shortest) <= _SHORT_FLOAT and "e" not in shortest
-        return _plain(shortest if exact else f"{value:.6f}")
+        # From the shortest form, not from the float: 9403530830.94 is that, not …830.940001.
+        return _plain(shortest if exact else f"{Decimal(shortest):.6f}")
     if _is_nothing(value):
         return None
     raise _unexpected("a decimal number", value)

@@ -38,6 +38,9 @@ _RESERVED_NAMES = frozenset(
 )
 _RESERVED_PREFIXES = ("proxy-", "webhook-")
 _LINE_OVERHEAD = len(": \r\n")
+# RFC 9110, section 11.4: `Bearer …`, `Basic …`, `Token …`.
+_BEHIND_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]* ([^ ]+)")
+_SHORTEST_CREDENTIAL = 6
 
 
 class UnsafeHeader(ValueError):
@@ -73,6 +76,16 @@ def check_custom_headers(headers: Mapping[str, str]) -> dict[str, str]:
             f"The custom headers take {size} bytes; together they may take {MOST_BYTES}."
         )
     return dict(headers)
+
+
+def credentials_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What in custom headers may be a credential: the values, and what stands behind a scheme.
+
+    Texts of less than six characters are left out: masking them would mask ordinary words.
+    """
+    found = [*headers.values()]
+    found += [match[1] for value in found if (match := _BEHIND_SCHEME.fullmatch(value))]
+    return tuple(text for text in found if len(text) >= _SHORTEST_CREDENTIAL)
 
 
 def _check_name(name: str) -> None:

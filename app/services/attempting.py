@@ -79,7 +79,11 @@ def _answered(request: httpx.Request, response: httpx.Response, masking: Masking
         "url": masking.url(request.url),
         "status": response.status_code,
     }
-    headers = {name: response.headers[name] for name in _SHOWN_HEADERS if name in response.headers}
+    headers = {
+        name: masking.header(name, response.headers[name])
+        for name in _SHOWN_HEADERS
+        if name in response.headers
+    }
     if headers:
         exchange["headers"] = headers
     body = response.content

@@ -65,6 +65,7 @@ class DeliveryQuery:
     status: DeliveryStatus | None = None
     target: str | None = None
     event: str | None = None
+    replay: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -144,6 +145,7 @@ class Browse:
             status=query.status,
             target=query.target,
             event=query.event,
+            replay=query.replay,
             since=_micros(query.since),
             until=_micros(query.until),
         )

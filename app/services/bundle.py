@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.services.browse import Browse
+from app.services.checking import CheckTarget
 from app.services.configuration import ConfigurationCache
 from app.services.idempotency import Idempotency
 from app.services.ingest import Ingest
+from app.services.jobs import Jobs
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
+from app.services.preview import PreviewTarget
 from app.services.quarantine import Quarantine
+from app.services.replay import Replays
 from app.services.steer_deliveries import SteerDeliveries
 
 
@@ -28,3 +32,7 @@ class Services:
     browse: Browse
     deliveries: SteerDeliveries
     quarantine: Quarantine
+    replays: Replays
+    jobs: Jobs
+    previews: PreviewTarget
+    checks: CheckTarget

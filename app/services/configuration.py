@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, SecretStr
 
 from app import __version__
 from app.connectors.base import Connector, TargetBinding
@@ -22,6 +21,7 @@ from app.domain.expressions import compile_filter
 from app.domain.retry import DEFAULT_SCHEDULE, RetryPolicy
 from app.domain.routing import Route, RoutingTable, compile_patterns
 from app.services.masking import Masking
+from app.services.target_secrets import secret_texts
 from app.sources.base import Credentials, SourceAdapter
 from app.sources.registry import adapter_for
 from app.store import routing, sources, targets
@@ -199,7 +199,7 @@ class ConfigurationCache:
             ordered=row.ordered,
             connector=connector,
             retry=RetryPolicy(schedule),
-            masking=Masking(connector.secret_query, _secret_values(connector.target.settings)),
+            masking=Masking(connector.secret_query, secret_texts(connector.target.settings)),
         )
 
     def _bind_connector(self, row: TargetRecord, now: int) -> Connector[Any]:
@@ -230,11 +230,6 @@ def _keys(adapter: SourceAdapter, secrets: list[str]) -> tuple[bytes, ...]:
         with contextlib.suppress(ValueError):
             found.append(adapter.signing_key(secret))
     return tuple(found)
-
-
-def _secret_values(settings: BaseModel) -> list[str]:
-    values = (getattr(settings, name) for name in type(settings).model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def _route(row: TargetRecord) -> Route:

@@ -34,6 +34,7 @@ class DeliveryView:
     `target` is the target's name, None when it was removed; `event_type` is None when the event
     was removed.
     `next_attempt_at` is set while the delivery is pending.
+    `replay_id` is the replay that made it.
     """
 
     id: str
@@ -47,6 +48,7 @@ class DeliveryView:
     next_attempt_at: datetime | None
     external_id: str | None
     first_delivery_id: str | None
+    replay_id: str | None
     created_at: datetime
     finished_at: datetime | None
 
@@ -90,6 +92,7 @@ def view(record: DeliveryRecord) -> DeliveryView:
         next_attempt_at=_next_attempt(record) if status is DeliveryStatus.PENDING else None,
         external_id=record.external_id,
         first_delivery_id=record.first_delivery_id,
+        replay_id=record.replay_id,
         created_at=from_micros(record.created_at),
         finished_at=None if record.finished_at is None else from_micros(record.finished_at),
     )

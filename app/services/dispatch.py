@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import structlog
 
 from app.connectors.base import Assignment
 from app.domain.clock import Clock, from_micros, to_micros
 from app.domain.errors import RelayError
 from app.domain.grant import Grant
 from app.domain.model import Event
-from app.domain.outcome import Outcome, OutcomeKind, rejected, skipped
+from app.domain.outcome import Outcome, OutcomeKind, rejected, retry, skipped
 from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.events import StoredEvents
@@ -29,6 +31,7 @@ from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
 from app.store.effects import Reservation
 
+_log = structlog.get_logger(__name__)
 _MICROS = 1_000_000
 _EFFECT_WAIT_SECONDS = 2.0
 _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
@@ -143,25 +146,33 @@ class Dispatch:
         return taken, None if taken else claim.next_due(connection, now)
 
     def _prepare(self, taken: Iterable[ClaimedDelivery]) -> tuple[list[Task], list[Result]]:
-        targets = self._configuration.current.targets
         tasks: list[Task] = []
         results: list[Result] = []
         for claimed in taken:
-            target = targets.get(claimed.target_id)
             try:
-                event = self._events.event(claimed)
+                prepared = self._prepared(claimed)
             except RelayError as error:
                 outcome = rejected(f"The stored body can no longer be read: {error.detail}")
-                results.append(self._unsent(claimed, outcome))
-                continue
-            if target is None:
-                outcome = rejected("The target's connector is not usable here; the log says why.")
-                results.append(self._unsent(claimed, outcome, event))
-            elif reason := skip_reason(target, event):
-                results.append(self._unsent(claimed, skipped(reason), event))
+                prepared = self._unsent(claimed, outcome)
+            except Exception as error:  # noqa: BLE001  one that cannot be prepared must not stop the rest
+                _log.exception("delivery.unprepared", delivery=claimed.id)
+                outcome = retry(f"The delivery could not be prepared: {type(error).__name__}.")
+                prepared = self._unsent(claimed, outcome, attempted=True)
+            if isinstance(prepared, Task):
+                tasks.append(prepared)
             else:
-                tasks.append(Task(claimed, target, event, target.connector.effect(event)))
+                results.append(prepared)
         return tasks, results
+
+    def _prepared(self, claimed: ClaimedDelivery) -> Task | Result:
+        target = self._configuration.current.targets.get(claimed.target_id)
+        event = self._events.event(claimed)
+        if target is None:
+            outcome = rejected("The target's connector is not usable here; the log says why.")
+            return self._unsent(claimed, outcome, event)
+        if reason := skip_reason(target, event):
+            return self._unsent(claimed, skipped(reason), event)
+        return Task(claimed, target, event, target.connector.effect(event))
 
     async def _reserve(self, tasks: Sequence[Task]) -> tuple[list[Task], list[Result]]:
         wanted = [(task.target.id, task.effect, task.claimed.id) for task in tasks if task.effect]
@@ -175,6 +186,9 @@ class Dispatch:
             owner = owners[task.target.id, task.effect] if task.effect else None
             if owner is None or owner.delivery_id == task.claimed.id:
                 free.append(task)
+            elif owner.done and _is_forced(task.claimed):
+                # Carried out once more; who did it first stays on record.
+                free.append(replace(task, effect=None))
             else:
                 results.append(self._taken_by(owner, task))
         return free, results
@@ -194,6 +208,7 @@ class Dispatch:
         *,
         postpone: float | None = None,
         first: str | None = None,
+        attempted: bool = False,
     ) -> Result:
         return Result(
             claimed=claimed,
@@ -203,7 +218,7 @@ class Dispatch:
             event=event,
             postpone=postpone,
             first_delivery_id=first,
-            attempted=False,
+            attempted=attempted,
         )
 
     async def carry_out(self, group: Sequence[Task]) -> list[Result]:
@@ -223,7 +238,7 @@ class Dispatch:
         start = self._elapsed()
         target = group[0].target
         connector = target.connector
-        assignments = [_assignment(task, started_at, grant) for task in group]
+        assignments = [assignment_of(task, started_at, grant) for task in group]
         flow = (
             connector.deliver(assignments[0])
             if len(group) == 1
@@ -256,14 +271,17 @@ class Dispatch:
         ]
 
 
-def _assignment(task: Task, started_at: int, grant: Grant | None = None) -> Assignment:
+def assignment_of(task: Task, started_at: int, grant: Grant | None = None) -> Assignment:
+    """What a connector is given to carry a task out."""
     claimed = task.claimed
     named = f"{claimed.event_id}:{claimed.target_id}:deliver"
+    if _is_forced(claimed):
+        named += f":{claimed.id}"
     return Assignment(
         event=task.event,
         body=claimed.body,
         content_type=claimed.content_type,
-        message_id="msg" + claimed.id[3:],
+        message_id="msg" + (claimed.repeats_id or claimed.id)[3:],
         dedupe_id=""
         if task.target.connector.kind == "webhook"
         else str(uuid.uuid5(_DEDUPE_NAMESPACE, named)),
@@ -272,6 +290,11 @@ def _assignment(task: Task, started_at: int, grant: Grant | None = None) -> Assi
         remembered_id=claimed.remembered_id,
         grant=grant,
     )
+
+
+def _is_forced(claimed: ClaimedDelivery) -> bool:
+    """Whether a replay is to be taken for something new: with ids of its own, effects included."""
+    return claimed.repeats_id == claimed.id
 
 
 def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
@@ -283,7 +306,7 @@ def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
         if size == 1 or task.claimed.single:
             groups.append([task])
             continue
-        key = (task.target.id, connector.batch_key(_assignment(task, task.claimed.received_at)))
+        key = (task.target.id, connector.batch_key(assignment_of(task, task.claimed.received_at)))
         group = open_groups.get(key)
         if group is None or len(group) >= size:
             group = open_groups[key] = []

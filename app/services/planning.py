@@ -9,16 +9,26 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from app.domain import strict_json
 from app.domain.catalogue import CATALOGUE
 from app.domain.clock import to_micros
-from app.domain.errors import RelayLoop, UnknownEventType, UnsupportedEncoding, UnsupportedMediaType
+from app.domain.errors import (
+    InvalidRequest,
+    RelayLoop,
+    UnknownEventType,
+    UnsupportedEncoding,
+    UnsupportedMediaType,
+)
 from app.domain.expressions import ExpressionError, variables_of
 from app.domain.ids import new_id
 from app.domain.model import Event, RawRequest, Reading
+from app.domain.routing import RELAY_PREFIX
 from app.services.configuration import BoundSource, BoundTarget, Configuration
 from app.store.intake import NewDelivery, NewEvent
 
+_log = structlog.get_logger(__name__)
 MOST_HOPS = 3
 _JSON_TYPES = frozenset({"", "application/json"})
 
@@ -37,6 +47,8 @@ def read_request(source: BoundSource, request: RawRequest) -> Reading:
     _require_json(request.headers.get("content-type", ""))
     document = strict_json.read_strict(request.body)
     reading = source.adapter.read(request, document)
+    if reading.type.startswith(RELAY_PREFIX):
+        raise InvalidRequest("Types that begin with relay. are the relay's own; nobody sends them.")
     if source.strict and reading.type not in CATALOGUE:
         raise UnknownEventType(
             f"The source {source.name!r} is strict and does not know the event type"
@@ -149,12 +161,15 @@ def _dedupe(
     return key, fingerprint, to_micros(request.received_at) + source.dedupe_window * 1_000_000
 
 
-def plan_deliveries(configuration: Configuration, event: Event) -> tuple[NewDelivery, ...]:
-    """One delivery for every target the event is for."""
+def plan_deliveries(
+    configuration: Configuration, event: Event, only: str | None = None
+) -> tuple[NewDelivery, ...]:
+    """One delivery for every target the event is for, or for the one with the id `only`."""
     return tuple(
         delivery
         for route in configuration.routes.candidates(event.source, event.type)
-        if (delivery := _deliver_to(configuration.targets[route.target_id], route.filter, event))
+        if (only is None or route.target_id == only)
+        and (delivery := _deliver_to(configuration.targets[route.target_id], route.filter, event))
     )
 
 
@@ -180,4 +195,9 @@ def skip_reason(target: BoundTarget, event: Event) -> str | None:
     """Why an event is not sent to a target it was routed to, None when it is."""
     if event.test and not target.connector.takes_tests:
         return "The event comes from a test button; it is not sent to CRM and analytics targets."
-    return target.connector.skip(event)
+    try:
+        return target.connector.skip(event)
+    except Exception:  # noqa: BLE001  logged; see the next line
+        # A connector's mistake must not cost the other targets their event.
+        _log.exception("connector.skip_failed", target=target.name)
+        return None

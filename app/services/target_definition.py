@@ -17,7 +17,7 @@ from app.domain.errors import FieldError, ValidationFailed
 from app.domain.expressions import MAX_FIELDS, ExpressionError, compile_filter, compile_mapping
 from app.domain.header_rules import UnsafeHeader, check_custom_headers
 from app.domain.retry import validate_schedule
-from app.domain.routing import check_pattern
+from app.domain.routing import RELAY_PREFIX, check_pattern
 from app.domain.target_urls import UnsafeUrl, UrlPolicy, check_target_url
 from app.services import field_errors, target_secrets
 from app.services.field_errors import pointer, refuse, refuse_one
@@ -83,7 +83,7 @@ class Rules:
         checks: Mapping[str, Callable[[Any], dict[str, Any]]] = {
             "name": _name,
             "settings": self._settings,
-            "events": _events,
+            "events": self._events,
             "sources": _sources,
             "filter": _filter,
             "mapping": self._mapping,
@@ -127,6 +127,13 @@ class Rules:
             return None
         url = httpx.URL(text)
         return url.scheme, url.host
+
+    def _events(self, patterns: Sequence[str]) -> dict[str, Any]:
+        # The relay's own news have to be named: "everything" would leave such a connector idle.
+        default = self.connector.default_events
+        if list(patterns) == ["*"] and all(one.startswith(RELAY_PREFIX) for one in default):
+            return {"events": list(default)}
+        return _events(patterns)
 
     def _settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -6,12 +6,13 @@ headers are, because that is where endpoints want their credentials.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
 from app.domain import strict_json
+from app.domain.header_rules import credentials_in
 from app.store.sealing import SealBroken, Sealer
 from app.store.targets import TargetRecord
 
@@ -42,6 +43,29 @@ def revealed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [revealed(inner) for inner in value]
     return value
+
+
+def secret_texts(settings: BaseModel) -> tuple[str, ...]:
+    """Every text that must not be shown: those of the secret settings, at whatever depth."""
+    found: list[str] = []
+    for name in sorted(secret_fields(type(settings))):
+        value = revealed(getattr(settings, name))
+        if name == HEADERS and isinstance(value, Mapping):
+            found += credentials_in(value)
+        else:
+            found += _texts(value)
+    return tuple(found)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def seal(sealer: Sealer, target_id: str, secrets: Mapping[str, Any]) -> str | None:

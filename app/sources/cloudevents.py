@@ -50,7 +50,13 @@ _MOST_ORIGINS = 50
 
 
 class CloudEventsSettings(MappedSettings):
-    """Who may ask to send, and what the data means."""
+    """Who may ask to send, and what types and data mean."""
+
+    type_prefix: str = Field(
+        "",
+        pattern=r"^[!-~]{0,100}$",
+        description="Taken away from the events' types: `com.example.shop.`.",
+    )
 
     allowed_origins: list[str] | None = Field(
         None,
@@ -88,19 +94,29 @@ class CloudEvents(SourceAdapter):
         "ce-type",
         "ce-time",
         "ce-subject",
+        "ce-relaytest",
     )
 
     def __init__(
-        self, mapping: SourceMapping | None = None, origins: Sequence[str] | None = None
+        self,
+        mapping: SourceMapping | None = None,
+        *,
+        origins: Sequence[str] | None = None,
+        type_prefix: str = "",
     ) -> None:
         self._mapping = mapping
         self._origins = origins
+        self._type_prefix = type_prefix
         if mapping is not None:
             self.kept_headers = (*dict.fromkeys((*self.kept_headers, *mapping.header_names)),)
 
     def configured(self, settings: Mapping[str, Any]) -> CloudEvents:
         """The adapter of one source. Raises WrongMapping."""
-        return CloudEvents(mapping_of(settings), settings.get("allowed_origins"))
+        return CloudEvents(
+            mapping_of(settings),
+            origins=settings.get("allowed_origins"),
+            type_prefix=settings.get("type_prefix", ""),
+        )
 
     def permits(self, origin: str) -> bool:
         """Whether a sender that introduces itself by this name may send here."""
@@ -151,11 +167,12 @@ class CloudEvents(SourceAdapter):
         mapped = self._mapped(request, found)
         reading = read_event(
             Envelope(
-                type=mapped.type or _type_of(request, found),
+                type=mapped.type or self._type_of(request, found),
                 data=_as_object(found.data),
                 pointer="#/data" if media_type == _STRUCTURED else "#",
                 dedupe_id=_identity(found),
                 occurred_at=found.time,
+                test=found.test,
             ),
             [],
             lenient=True,
@@ -163,6 +180,16 @@ class CloudEvents(SourceAdapter):
         if reading.subject is None and found.subject is not None:
             reading = replace(reading, subject=fitting(found.subject, SUBJECT_LIMIT))
         return mapped.over(reading)
+
+    def _type_of(self, request: RawRequest, found: Attributes) -> str:
+        """The type in the path, which the operator pasted, else the event's own in our form."""
+        in_path = path_type(request)
+        if in_path is not None:
+            return in_path
+        event_type = event_type_from(found.type.removeprefix(self._type_prefix))
+        if event_type is None:
+            raise invalid([found.error("type", _NO_TYPE)])
+        return event_type
 
     def _mapped(self, request: RawRequest, found: Attributes) -> Mapped:
         """The mapping's values: `body` is the event's data, `headers` has `ce-…` in every mode."""
@@ -173,17 +200,6 @@ class CloudEvents(SourceAdapter):
 
 def _media_type(request: RawRequest) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _type_of(request: RawRequest, found: Attributes) -> str:
-    """The type in the path, which the operator pasted, else the event's own in our form."""
-    in_path = path_type(request)
-    if in_path is not None:
-        return in_path
-    event_type = event_type_from(found.type)
-    if event_type is None:
-        raise invalid([found.error("type", _NO_TYPE)])
-    return event_type
 
 
 def _identity(found: Attributes) -> str:

@@ -30,6 +30,8 @@ _NO_ATTRIBUTES = (
     "has no ce- headers beside it; an event that stands in the body as a whole has the content type"
     " application/cloudevents+json"
 )
+#: How the relay's own connector marks what came from a test button.
+_TEST = "relaytest"
 _DATA_MEMBERS = frozenset({"data", "data_base64"})
 
 
@@ -49,6 +51,11 @@ class Attributes:
     data: Any
     error: Callable[[str, str], FieldError]
     others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def test(self) -> bool:
+        """True when another relay sent the event, and marked it as a test."""
+        return self.others.get(_TEST) == "true"
 
     def as_headers(self) -> dict[str, str]:
         """The attributes under the names they have in binary mode."""
@@ -75,6 +82,8 @@ def from_document(document: Any) -> Attributes:
         for name, value in body.items()
         if isinstance(value, str) and name not in _DATA_MEMBERS and not _FORBIDDEN.search(value)
     }
+    if body.get(_TEST) is True:
+        others[_TEST] = "true"
     data = body.get("data")
     if data is None and "data_base64" in body:
         # Bytes are not read, but go on as they were written.

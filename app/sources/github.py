@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.model import RawRequest, Reading
 from app.sources.base import SecretForm, SourceAdapter
-from app.sources.fields import Place, invalid
+from app.sources.fields import invalid
 from app.sources.foreign_types import prefixed_type
 from app.sources.hmac_signatures import is_any_right, only_header, text_key
 from app.sources.lifecycle import object_body
+from app.sources.locations import Location
 from app.sources.loose_values import dedupe_id_from
 from app.sources.vendor_object import VendorObject
 
@@ -27,6 +28,7 @@ _SIGNATURE_HEADER = "x-hub-signature-256"
 _SIGNATURE_PREFIX = "sha256="
 _EVENT_HEADER = "x-github-event"
 _DELIVERY_HEADER = "x-github-delivery"
+_DELIVERY = Location(header=_DELIVERY_HEADER)
 
 
 class GitHub(SourceAdapter):
@@ -67,7 +69,7 @@ class GitHub(SourceAdapter):
                 "The request has no header X-GitHub-Event; this source is for GitHub's webhooks.",
             )
         errors: list[FieldError] = []
-        dedupe_id = Place("#", errors).read(request.headers, _DELIVERY_HEADER, dedupe_id_from)
+        dedupe_id = _DELIVERY.read(request, body, dedupe_id_from, errors)
         if errors:
             raise invalid(errors)
         action = body.get("action")

@@ -10,7 +10,6 @@ place; every other failure refuses the body, and says which expression it was.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 
 from app.domain import coerce
 from app.domain.errors import FieldError, InvalidPayload
-from app.domain.expression_syntax import Syntax, read_syntax, refuse
+from app.domain.expression_syntax import read_syntax
 from app.domain.expression_variables import KNOWN_FIELDS
 from app.domain.expressions import ExpressionError, FieldMapping, Variables, compile_mapping
 from app.domain.model import Customer, Membership, Payment, Reading
@@ -27,6 +26,7 @@ from app.sources.fields import MOST_ERRORS, Place
 from app.sources.foreign_types import event_type_from
 from app.sources.groups import Groups, subject_of
 from app.sources.loose_values import dedupe_id_from, moment_from, subject_from
+from app.sources.mapped_headers import headers_in
 
 #: What an expression can speak of.
 VARIABLES = ("body", "headers", "type")
@@ -35,9 +35,6 @@ _GROUPS = ("customer", "membership", "payment")
 #: Mapped as a whole: a list of objects with `title`, `quantity`, `unit_price` and so on.
 _LINE_ITEMS = "payment.line_items"
 
-_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
-_HOW = 'write headers["x-name"], headers.name or "x-name" in headers'
 _MAPPING = "mapping/"
 
 _Group = TypeVar("_Group", Customer, Membership, Payment)
@@ -117,7 +114,7 @@ class SourceMapping:
         for field, text in expressions.items():
             try:
                 _check_field(field)
-                headers.update(_headers_in(read_syntax(field, text)))
+                headers.update(dict.fromkeys(headers_in(read_syntax(field, text))))
                 compile_mapping({field: text}, VARIABLES)
             except ExpressionError as error:
                 errors[field] = error.reason
@@ -173,41 +170,6 @@ def _check_field(name: str) -> None:
             f"is no field of an event; there are {', '.join(_OWN_FIELDS)} and the fields of"
             f" {', '.join(_GROUPS)}, such as customer.email or membership.plan.name",
         )
-
-
-def _headers_in(syntax: Syntax) -> dict[str, None]:
-    """The headers an expression names; any use of `headers` that hides the name is refused."""
-    found: dict[str, None] = {}
-    for position, token in enumerate(syntax.tokens):
-        if token.text != "headers" or not syntax.is_free(position):
-            continue
-        name = _header_at(syntax, position)
-        if name is None:
-            raise refuse(syntax, token, f"a header must be named outright: {_HOW}")
-        if _HEADER_NAME.fullmatch(name) is None:
-            raise refuse(syntax, token, "the names of headers are in lower case")
-        if name in _CREDENTIALS:
-            raise refuse(syntax, token, f"the header {name} holds a credential and is never kept")
-        found[name] = None
-    return found
-
-
-def _header_at(syntax: Syntax, position: int) -> str | None:
-    """The name beside the variable `headers`, None when there is none that stands there outright."""
-    tokens = syntax.tokens
-    if syntax.is_field(position + 1):
-        return tokens[position + 2].text
-    if syntax.mark(position + 1) == "[" and syntax.mark(position + 3) == "]":
-        return _literal(syntax, position + 2)
-    if position > 1 and tokens[position - 1].text == "in":
-        return _literal(syntax, position - 2)
-    return None
-
-
-def _literal(syntax: Syntax, position: int) -> str | None:
-    token = syntax.tokens[position]
-    plain = token.kind == "string" and token.text[0] in "\"'" and "\\" not in token.text
-    return token.text[1:-1] if plain else None
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,8 +239,12 @@ def _unusable(errors: list[FieldError]) -> InvalidPayload:
 
 
 def _in_words(error: FieldError) -> str:
-    """The error of a field, with the field's own name: `mapping/payment.total must be …`."""
-    if not error.pointer.startswith(_MAPPING):
-        return error.detail
-    name = error.pointer.removeprefix(_MAPPING).replace("/", ".")
-    return f"{_MAPPING}{name} {error.detail}"
+    """The error of a field, with the field's own name: `mapping/payment.total must be …`.
+
+    What it repeats of the body, such as a key that is missing, must be text that databases take.
+    """
+    text = error.detail
+    if error.pointer.startswith(_MAPPING):
+        name = error.pointer.removeprefix(_MAPPING).replace("/", ".")
+        text = f"{_MAPPING}{name} {text}"
+    return text.replace("\0", "").encode(errors="replace").decode()

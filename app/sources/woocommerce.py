@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.model import RawRequest, Reading
 from app.sources.base import SecretForm, SourceAdapter
-from app.sources.fields import Place, invalid
+from app.sources.fields import invalid
 from app.sources.foreign_types import prefixed_type
 from app.sources.groups import subject_of
 from app.sources.hmac_signatures import is_any_right, only_header, text_key
 from app.sources.lifecycle import object_body
+from app.sources.locations import Location
 from app.sources.loose_values import dedupe_id_from
 from app.sources.vendor_object import VendorObject
 from app.sources.woocommerce_objects import MEMBERSHIP_STATUSES, PAYMENT_STATUSES, groups_of
@@ -32,6 +33,7 @@ from app.sources.woocommerce_objects import MEMBERSHIP_STATUSES, PAYMENT_STATUSE
 _SIGNATURE_HEADER = "x-wc-webhook-signature"
 _TOPIC_HEADER = "x-wc-webhook-topic"
 _DELIVERY_HEADER = "x-wc-webhook-delivery-id"
+_DELIVERY = Location(header=_DELIVERY_HEADER)
 _GREETING = re.compile(rb"webhook_id=[0-9]{1,20}")
 _LONGEST_TOPIC = 100
 
@@ -97,7 +99,7 @@ class WooCommerce(SourceAdapter):
                 "The request has no header X-WC-Webhook-Topic; this source is for WooCommerce.",
             )
         errors: list[FieldError] = []
-        delivery = Place("#", errors).read(request.headers, _DELIVERY_HEADER, dedupe_id_from)
+        delivery = _DELIVERY.read(request, body, dedupe_id_from, errors)
         if errors:
             raise invalid(errors)
         thing = VendorObject(body)

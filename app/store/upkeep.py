@@ -23,6 +23,10 @@ _ORPHANS = sa.text(
 )
 
 
+#: A delivery that takes its worker with it this often, the longest schedule there is, is over.
+MOST_LOST = 30
+
+
 @dataclass(frozen=True, slots=True)
 class LostLease:
     """A delivery whose worker did not come back."""
@@ -59,19 +63,35 @@ def _take_back(
         {k: v for k, v in values.items() if f":{k}" in condition},
     ).all()
     lost = [LostLease(row[0], row[1], row[2]) for row in found]
-    if lost:
+    again = [one for one in lost if one.attempts < MOST_LOST]
+    _give_up(connection, [one for one in lost if one.attempts >= MOST_LOST], values["now"])
+    if again:
         connection.execute(
             sa.text(
                 "UPDATE queue SET lease_until = NULL, lease_owner = NULL, due_at = :now,"
                 " attempts = attempts + 1 WHERE delivery_id = :id"
             ),
-            [{"now": values["now"], "id": one.delivery_id} for one in lost],
+            [{"now": values["now"], "id": one.delivery_id} for one in again],
         )
         connection.execute(
             sa.text("UPDATE deliveries SET attempts = attempts + 1 WHERE id = :id"),
-            [{"id": one.delivery_id} for one in lost],
+            [{"id": one.delivery_id} for one in again],
         )
     return lost
+
+
+def _give_up(connection: WriteConnection, lost: list[LostLease], now: object) -> None:
+    rows = [{"id": one.delivery_id, "now": now} for one in lost]
+    if rows:
+        connection.execute(sa.text("DELETE FROM queue WHERE delivery_id = :id"), rows)
+        connection.execute(
+            sa.text(
+                "UPDATE deliveries SET status = 'failed', finished_at = :now,"
+                " attempts = attempts + 1, reason = 'No worker came back from sending it.'"
+                " WHERE id = :id"
+            ),
+            rows,
+        )
 
 
 def forget_expired(connection: WriteConnection, now: int, most: int = 5000) -> int:

@@ -21,6 +21,7 @@ _log = structlog.get_logger(__name__)
 _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
 _RECORD_RETRY_SECONDS = 0.5
+_RECORD_TRIES = 60
 
 
 class Dispatcher:
@@ -124,12 +125,15 @@ class Dispatcher:
 
     async def _record(self, results: Sequence[Result]) -> None:
         """Write results; a store that is away is asked again until the lease runs out."""
-        for _ in range(60):
+        for _ in range(_RECORD_TRIES):
             try:
                 for recorded in [self._recorder.record(result) for result in results]:
                     await recorded
             except StoreUnavailable:
                 await asyncio.sleep(_RECORD_RETRY_SECONDS)
+            except Exception:  # noqa: BLE001  logged; the lease brings the delivery back
+                _log.exception("dispatcher.unrecorded", deliveries=[r.claimed.id for r in results])
+                return
             else:
                 return
         _log.error("dispatcher.results_lost", deliveries=[r.claimed.id for r in results])

@@ -98,6 +98,8 @@ class FakeZohoCrm(Fake):
         errors = request_errors("zoho_crm", "upsert", {**document, "data": [record]})
         if errors:
             return _refused("MANDATORY_NOT_FOUND", "required field not found", "Last_Name")
+        if record.get("Email", "").endswith("@localhost"):
+            return _refused("INVALID_DATA", "invalid data", "Email")
         found = self.by_email(record.get("Email", ""))
         return self._keep(found or self.add(), record, "update" if found else "insert")
 
@@ -110,9 +112,6 @@ class FakeZohoCrm(Fake):
         return self._keep(record["id"], record, "update")
 
     def _keep(self, identifier: str, record: dict[str, Any], action: str) -> dict[str, Any]:
-        if "@" not in record.get("Email", "@") or record.get("Email", "").endswith("@localhost"):
-            self.contacts = {key: kept for key, kept in self.contacts.items() if kept}
-            return _refused("INVALID_DATA", "invalid data", "Email")
         known = {name: value for name, value in record.items() if name in KNOWN}
         self.contacts[identifier].update(known)
         return {

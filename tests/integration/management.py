@@ -8,12 +8,25 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from app.api import api_keys, connectors, event_types, sources, target_links, targets
+from app.api import (
+    api_keys,
+    connectors,
+    event_types,
+    sources,
+    target_links,
+    target_trials,
+    targets,
+)
 from app.api.problems import install_problem_handlers
 from app.services import credentials
 from app.services.bundle import Services
+from app.services.checking import CheckTarget
+from app.services.grants import Grants
 from app.services.idempotency import Idempotency
+from app.services.jobs import Jobs
 from app.services.manage_api_keys import ManageApiKeys
+from app.services.preview import PreviewTarget
+from app.services.replay import Replays
 from app.store.database import Database
 from app.store.sealing import Sealer
 from tests.clocks import FrozenClock
@@ -46,11 +59,30 @@ class Management:
             browse=self.world.browse,
             deliveries=self.world.steering,
             quarantine=self.world.quarantine,
+            previews=PreviewTarget(database, self.world.configuration, clock),
+            replays=Replays(database, self.world.configuration, clock),
+            jobs=Jobs(database, clock),
+            checks=CheckTarget(
+                database,
+                self.world.configuration,
+                self.world.sender,
+                clock,
+                grants=Grants(database, sealer, clock),
+                attempt_timeout=20,
+            ),
         )
         self.app = FastAPI(title="Management", redirect_slashes=False)
         self.app.state.services = self.services
         install_problem_handlers(self.app)
-        for module in (sources, targets, target_links, api_keys, event_types, connectors):
+        for module in (
+            sources,
+            targets,
+            target_links,
+            target_trials,
+            api_keys,
+            event_types,
+            connectors,
+        ):
             self.app.include_router(module.router)
         self.app.include_router(_broken)
 

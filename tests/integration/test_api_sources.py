@@ -182,3 +182,42 @@ async def test_the_list_goes_newest_first_page_by_page(api):
     second = (await api.get("/v1/sources", params={"limit": 2, "cursor": first["next"]})).json()
     assert [item["name"] for item in second["items"]] == ["one"]
     assert second["next"] is None
+
+
+async def test_a_vendors_secret_can_be_given_later_and_is_never_shown(api):
+    made = await create(api, kind="stripe")
+    assert made.status_code == 201
+    assert made.json().keys().isdisjoint({"token", "signing_secret"})
+    path, secret = f"/v1/sources/{made.json()['id']}", "whsec_inventedSecretOfStripe0123456789"
+    changed = await api.patch(path, json={"signing_secret": secret})
+    assert changed.status_code == 200
+    rotated = await api.post(f"{path}/rotate", json={"signing_secret": secret})
+    assert rotated.status_code == 200
+    shown = await api.get(path)
+    assert all(secret not in answer.text for answer in (changed, rotated, shown))
+
+
+async def test_a_secret_for_a_webhook_that_takes_any_is_made_and_shown_once(api):
+    body = (await create(api, kind="github")).json()
+    assert "token" not in body
+    assert len(body["signing_secret"]) == 64
+
+
+async def test_every_wrong_expression_of_a_mapping_is_named(api):
+    mapping = {"type": "event.name", "customer.emial": "body.mail", "id": "body.id"}
+    settings = {"header": "x-signature", "mapping": mapping}
+    answer = await create(api, kind="generic_hmac", settings=settings)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "#/settings/mapping/type",
+        "#/settings/mapping/customer.emial",
+    ]
+
+
+@pytest.mark.parametrize("secret", [None, 7, "short", "canary\u0000canary"])
+async def test_a_new_secret_of_the_wrong_form_is_named_and_not_repeated(api, secret):
+    made = (await create(api, kind="stripe")).json()
+    answer = await api.patch(f"/v1/sources/{made['id']}", json={"signing_secret": secret})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/signing_secret"]
+    assert "canary" not in answer.text

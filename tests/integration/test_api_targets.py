@@ -202,7 +202,8 @@ async def test_every_wrong_field_is_named_at_once(api):
 
 async def test_an_unknown_connector_is_told_which_there_are(api):
     answer = await create(api, connector="nothing")
-    assert "ga4, hubspot, webhook" in answer.json()["errors"][0]["detail"]
+    detail = answer.json()["errors"][0]["detail"]
+    assert all(name in detail for name in ("ga4", "hubspot", "webhook"))
 
 
 async def test_a_name_is_used_once(api):
@@ -299,7 +300,7 @@ async def test_a_connector_that_does_not_sign_has_nothing_to_rotate(api):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("action", ["test", "preview", "replay"])
+@pytest.mark.parametrize("action", ["replay"])
 async def test_what_is_not_built_says_so(api, action):
     made = await created(api)
     answer = await api.post(f"/v1/targets/{made['id']}/{action}")

@@ -20,6 +20,7 @@ from app.connectors import registry
 from app.connectors.base import Assignment, BatchFlow, Connector, Facts, Flow, Limits
 from app.domain.outcome import TransportFailure, delivered, rejected, retry
 from app.store import tables
+from app.store.upkeep import MOST_LOST
 from app.worker.dispatcher import Dispatcher
 from tests.captured import captured
 from tests.clocks import FrozenClock
@@ -378,7 +379,7 @@ class Broken(Recording):
 
 @pytest.fixture
 def own_connectors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    known = {**registry.CONNECTORS, "recording": Recording, "broken": Broken}
+    known = {**registry.CONNECTORS, "recording": Recording, "broken": Broken, "confused": Confused}
     monkeypatch.setattr(registry, "CONNECTORS", known)
     return
 
@@ -485,3 +486,40 @@ async def test_a_test_event_is_delivered_to_a_webhook_marked_as_such(world: Worl
     await world.send(captured("payment_received.test").raw_body)
     await world.work()
     assert b'"test":true' in world.sender.sent[0][1].content
+
+
+class Confused(Recording):
+    """Makes its mistakes before anything is sent."""
+
+    name: ClassVar[str] = "confused"
+    limits: ClassVar[Limits] = Limits()
+
+    def skip(self, event: Any) -> str | None:
+        raise ValueError("no idea")
+
+    def effect(self, event: Any) -> str | None:
+        raise ValueError("no idea either")
+
+
+async def test_a_connector_that_cannot_even_be_asked_costs_nobody_their_event(
+    world: World, own_connectors: None
+):
+    await arranged(world, name="bad", connector="confused", retry={"schedule": [0, 1]})
+    await world.target("good")
+    await world.send()
+    await world.work()
+    world.clock.advance(2)
+    await world.work()
+    found = {d.target: d.status for d in await world.deliveries()}
+    assert found == {"good": "succeeded", "bad": "failed"}
+
+
+async def test_a_delivery_that_takes_its_worker_with_it_every_time_ends(world: World):
+    await arranged(world)
+    await world.send()
+    for _ in range(MOST_LOST + 1):
+        await world.dispatch.claim(10)
+        world.clock.advance(61)
+        await world.upkeep.take_back_expired_leases()
+    delivery = await only(world)
+    assert (delivery.status, delivery.attempt_count) == ("failed", MOST_LOST + 1)

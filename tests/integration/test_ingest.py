@@ -385,3 +385,9 @@ async def test_a_released_body_is_read_with_todays_adapter(world: World):
     with pytest.raises(UnsupportedMediaType):
         await world.quarantine.release(entry_id)
     assert (await world.quarantine.get(entry_id)).entry.state == "open"
+
+
+async def test_nobody_outside_can_send_the_relays_own_news(world: World):
+    await world.source()
+    with pytest.raises(InvalidRequest, match="relay's own"):
+        await world.send(event_type="relay.contact_linked")

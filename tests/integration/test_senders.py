@@ -13,6 +13,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.api.bodies import BodyLimits
+from app.api.ingest import Door
 from app.domain import strict_json
 from app.domain.clock import to_micros
 from app.domain.errors import (
@@ -29,6 +31,7 @@ from app.domain.model import RawRequest
 from app.services.ingest import Receipt
 from app.services.source_definition import SourceDraft
 from app.store import tables
+from tests.asgi import Receiving, Sending, parts, scope
 from tests.databases import count
 from tests.integration.world import World
 from tests.senders import sample, sample_body
@@ -591,3 +594,48 @@ async def test_what_is_stored_of_an_event_is_when_it_happened_and_whose_it_is(wo
     (found,) = await world.events()
     assert (found.id, found.subject) == (receipt.id, "shop/customer/cus_Inv3nted")
     assert to_micros(found.occurred_at) == 1_795_461_463_000_000
+
+
+# Over HTTP
+
+
+async def through_the_door(world: World, asked: dict[str, Any], body: bytes = b"") -> Sending:
+    sending = Sending()
+    door = Door(world.ingest, world.clock, BodyLimits(size=1_000_000, seconds=5))
+    await door(asked, Receiving(parts(body)), sending)
+    return sending
+
+
+async def test_a_batch_is_answered_with_all_its_events(world: World):
+    await world.source(kind="cloudevents")
+    fields = [
+        (b"content-type", BATCH.encode()),
+        (b"authorization", f"Bearer {world.tokens['shop']}".encode()),
+    ]
+    body = batch(event(1), event(2))
+    answer = await through_the_door(world, scope("/webhooks/shop", headers=fields), body)
+    assert answer.status == 202
+    told = answer.document
+    assert [one["duplicate"] for one in told["events"]] == [False, False]
+    assert {name: told[name] for name in ("id", "type", "duplicate")} == told["events"][0]
+
+
+async def test_a_sender_of_cloudevents_may_ask_before_it_sends(world: World):
+    await world.source(kind="cloudevents")
+    await world.source("platform")
+    fields = [(b"webhook-request-origin", b"emitter.example")]
+    asked = [scope(f"/webhooks/{name}", method="OPTIONS", headers=fields) for name in world.tokens]
+    welcome, other = [await through_the_door(world, one) for one in asked]
+    assert (welcome.status, other.status) == (200, 405)
+    assert welcome.headers["webhook-allowed-origin"] == "emitter.example"
+
+
+async def test_a_shop_that_tests_its_url_gets_200_and_other_kinds_401(world: World):
+    await world.source(kind="woocommerce")
+    await world.source("platform")
+    answers = [
+        await through_the_door(world, scope(f"/webhooks/{name}"), b"webhook_id=7")
+        for name in ("shop", "platform")
+    ]
+    assert [answer.status for answer in answers] == [200, 401]
+    assert await stored(world, tables.events) == 0

@@ -348,7 +348,7 @@ def test_a_source_or_type_that_is_none_is_refused(server, text):
         ("GET", "/v1/events?limit=0", ["key"], 422),
         ("GET", "/v1/nothing", ["key"], 404),
         ("PUT", "/v1/events", ["key"], 405),
-        ("GET", "/v1/replays", ["key"], 501),
+        ("GET", "/v1/replays/rpl_1", ["key"], 404),
         ("POST", "/v1/sources", ["key", "content-type: text/xml"], 415),
     ],
 )

@@ -116,6 +116,12 @@ def test_the_defaults_of_a_connector_pass_its_own_checks(connector):
         ("segment", "write_key"),
         ("matomo", "token_auth"),
         ("meta_capi", "access_token"),
+        ("klaviyo", "api_key"),
+        ("pipedrive", "api_token"),
+        ("salesforce", "client_secret"),
+        ("zoho_crm", "client_secret"),
+        ("zoho_crm", "refresh_token"),
+        ("slack", "url"),
     ],
 )
 def test_secrets_are_write_only_in_the_settings_schema(connector, secret):

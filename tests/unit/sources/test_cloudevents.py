@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.connectors.base import Assignment, TargetBinding
+from app.connectors.cloudevents import CloudEvents as CloudEventsTarget
+from app.connectors.mapping import no_mapping
 from app.domain import strict_json
 from app.domain.errors import (
     InvalidPayload,
@@ -18,7 +22,7 @@ from app.domain.errors import (
     Unreadable,
     UnsupportedMediaType,
 )
-from app.domain.model import Reading
+from app.domain.model import Customer, Event, Payment, Reading
 from app.services.source_definition import checked_settings
 from app.sources.cloudevents import CloudEvents
 from app.sources.cloudevents_attributes import decoded
@@ -106,6 +110,54 @@ def test_data_in_base64_is_not_decoded():
 def test_the_type_in_the_path_goes_before_the_events():
     found = read(ADAPTER, MINIMAL, STRUCTURED, event_type="payment_received")
     assert found.type == "payment_received"
+
+
+def test_a_prefix_of_the_types_is_taken_away():
+    adapter = ADAPTER.configured(checked_settings(ADAPTER, {"type_prefix": "com.example."}))
+    assert read(adapter, MINIMAL | {"type": "com.example.sold"}, STRUCTURED).type == "sold"
+    assert read(adapter, MINIMAL | {"type": "org.example.sold"}, STRUCTURED).type == (
+        "org.example.sold"
+    )
+
+
+CAME_IN = datetime(2026, 11, 23, 19, 9, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+@pytest.mark.parametrize("test", [True, False])
+def test_what_another_relays_connector_sends_is_the_event_it_was(mode: str, *, test: bool):
+    event = Event(
+        id="evt_1",
+        type="payment_received",
+        source="my-network",
+        occurred_at=CAME_IN,
+        received_at=CAME_IN,
+        test=test,
+        subject="my-network/customer/2",
+        data={"payment_id": 3},
+        customer=Customer(id="2", email="jane@customer.example"),
+        payment=Payment(id="3", total=Decimal("59.99"), currency="USD", status="completed"),
+    )
+    sent = sent_by_a_relay(event, mode=mode, type_prefix="com.example.shop.")
+    adapter = ADAPTER.configured(checked_settings(ADAPTER, {"type_prefix": "com.example.shop."}))
+    found = adapter.read(
+        request(sent.content, dict(sent.headers)), strict_json.read_strict(sent.content)
+    )
+    assert (found.type, found.test, found.occurred_at) == (event.type, test, CAME_IN)
+    assert (found.customer, found.payment) == (event.customer, event.payment)
+    assert found.dedupe_id == "/sources/my-network evt_1"
+
+
+def sent_by_a_relay(event: Event, **settings: Any) -> httpx.Request:
+    chosen = CloudEventsTarget.Settings(url="https://relay.example/webhooks/up", **settings)
+    binding = TargetBinding(
+        id="tgt_1", name="up", settings=chosen, mapping=no_mapping, signing_keys=(), user_agent="r"
+    )
+    work = Assignment(
+        event=event, body=b"{}", content_type="application/json", message_id="msg_1",
+        dedupe_id="", attempt=1, now=CAME_IN,
+    )  # fmt: skip
+    return next(CloudEventsTarget(binding).deliver(work))
 
 
 # The form of header values (HTTP binding, 3.1.3.2)

@@ -285,6 +285,11 @@ def test_a_wrong_value_is_named_by_its_place(settings: dict[str, Any], document:
     assert [error.pointer for error in refused.value.errors] == [pointer]
 
 
+def test_a_wrong_header_is_named_in_words():
+    with pytest.raises(InvalidPayload, match="the header x-id must be an id"):
+        read(adapter(id="X-Id"), {"type": "sold"}, {"x-id": "i" * 256})
+
+
 def test_objects_with_the_relays_own_names_are_read():
     found = read(adapter(), {"type": "sold", "customer": {"id": 7, "email": "jane@x.example"}})
     assert found.customer is not None

@@ -60,6 +60,9 @@ READERS: dict[str, SourceAdapter] = {
     "standard_webhooks mapped": configured("standard_webhooks", mapping=MAPPING),
     "generic_hmac": configured("generic_hmac", header="x-signature", **PLACES),
     "generic_hmac mapped": configured("generic_hmac", mapping=MAPPING, **SIGNED),
+    "generic_hmac by name": configured(
+        "generic_hmac", header="x-s", mapping={"type": '"x"', "id": "string(body[body.id])"}
+    ),
     "generic_hmac removed": ADAPTERS["generic_hmac"],
 }
 

@@ -1,0 +1,175 @@
+"""Trying a target's settings at the destination itself, harmlessly, on the operator's demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.connectors.base import Assignment
+from app.domain import strict_json
+from app.domain.catalogue import CATALOGUE
+from app.domain.clock import Clock
+from app.domain.errors import Conflict, NotFound
+from app.domain.grant import Grant
+from app.domain.ids import new_id
+from app.domain.model import Event, RawRequest
+from app.domain.outcome import Outcome, OutcomeKind
+from app.services.attempting import Attempted, Sender, drive
+from app.services.configuration import BoundTarget, ConfigurationCache
+from app.services.grants import Grants
+from app.services.planning import event_of
+from app.sources.registry import adapter_for
+from app.store import targets
+from app.store.database import Database
+
+_SOURCE = "example"
+_NO_CHECK = "This destination has no harmless check; use a preview, and watch the first delivery."
+_WORDS: Mapping[OutcomeKind, str] = {
+    OutcomeKind.DELIVERED: "The check went well.",
+    OutcomeKind.DROPPED: "The destination answered, but threw the check away.",
+    OutcomeKind.SKIPPED: "Nothing was checked.",
+    OutcomeKind.RETRY: "The destination did not answer well; this may pass.",
+    OutcomeKind.THROTTLE: "The destination asks for a pause.",
+    OutcomeKind.REJECTED: "The destination refused the check.",
+    OutcomeKind.AUTH_FAILED: "The destination refused access: look at the credential and its rights.",
+    OutcomeKind.GONE: "The destination says that it is gone.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The verdict; `ok` is None when nothing could be checked."""
+
+    ok: bool | None
+    verdict: str
+    exchanges: Sequence[Mapping[str, Any]] = ()
+
+
+class CheckTarget:
+    """Asks destinations whether a target's settings work."""
+
+    def __init__(
+        self,
+        database: Database,
+        configuration: ConfigurationCache,
+        sender: Sender,
+        clock: Clock,
+        *,
+        grants: Grants,
+        attempt_timeout: float,
+    ) -> None:
+        self._database = database
+        self._configuration = configuration
+        self._sender = sender
+        self._clock = clock
+        self._grants = grants
+        self._attempt_timeout = attempt_timeout
+
+    async def check(self, target_id: str) -> Checked:
+        """Carry the connector's check out, within the time of one attempt.
+
+        Nothing is stored but a token that was fetched on the way.
+        Raises NotFound, and Conflict when the target is not usable here.
+        """
+        target = await self._bound(target_id)
+        if not target.connector.uses_grant:
+            attempted = await self._drive(target, self._sender)
+            return _checked(target, attempted)
+        async with self._grants.lend(target.id, self._sender) as loan:
+            attempted = await self._drive(target, loan, loan.grant)
+            if attempted is not None:
+                await loan.settle([attempted.end], attempted.exchanges)
+        return _checked(target, attempted)
+
+    async def _bound(self, target_id: str) -> BoundTarget:
+        configuration = await self._configuration.refresh()
+        target = configuration.targets.get(target_id)
+        if target is not None:
+            return target
+        if await self._database.read(lambda c: targets.get(c, target_id)) is None:
+            raise NotFound("There is no target with this id.")
+        raise Conflict("The target's connector is not usable here; the log says why.")
+
+    async def _drive(
+        self, target: BoundTarget, sender: Sender, grant: Grant | None = None
+    ) -> Attempted | None:
+        flow = target.connector.check(self._assignment(target, grant))
+        if flow is None:
+            return None
+        return await drive(
+            flow,
+            sender,
+            target=target.id,
+            seconds=self._attempt_timeout,
+            masking=target.masking,
+        )
+
+    def _assignment(self, target: BoundTarget, grant: Grant | None) -> Assignment:
+        event = self._event(target.connector.check_event, target)
+        body = {
+            "type": event.type,
+            "timestamp": event.occurred_at,
+            "test": event.test,
+            "data": event.data,
+        }
+        return Assignment(
+            event=event,
+            body=strict_json.write(body),
+            content_type="application/json",
+            message_id=new_id("msg"),
+            dedupe_id=event.id,
+            attempt=1,
+            now=event.occurred_at,
+            grant=grant,
+        )
+
+    def _event(self, event_type: str, target: BoundTarget) -> Event:
+        """A ping, or the catalogue's example of the type as if it happened now."""
+        now = self._clock()
+        entry = CATALOGUE.get(event_type)
+        if entry is None:
+            data = {"target": target.name, "message": "A test from Lifecycle Relay."}
+            return Event(
+                id=new_id("evt"),
+                type=event_type,
+                source="relay",
+                occurred_at=now,
+                received_at=now,
+                test=True,
+                subject=None,
+                data=data,
+            )
+        request = RawRequest(headers={}, body=b"", received_at=now, event_type=event_type)
+        reading = adapter_for("ultimate_multisite").read(request, dict(entry.example))
+        made = event_of(
+            replace(reading, occurred_at=None),
+            event_id=new_id("evt"),
+            source=_SOURCE,
+            received_at=now,
+            hop=0,
+        )
+        return replace(made, test=False)
+
+
+def _checked(target: BoundTarget, attempted: Attempted | None) -> Checked:
+    if attempted is None:
+        return Checked(ok=None, verdict=_NO_CHECK)
+    end: Outcome = attempted.end
+    said = target.masking.text(end.reason)
+    nothing = end.kind is OutcomeKind.SKIPPED
+    return Checked(
+        ok=None if nothing else end.kind is OutcomeKind.DELIVERED,
+        verdict=f"{_WORDS[end.kind]} {said}".rstrip(),
+        exchanges=[_shown(exchange) for exchange in attempted.exchanges],
+    )
+
+
+def _shown(exchange: Mapping[str, Any]) -> dict[str, Any]:
+    """An exchange without the body of a good answer: that may hold people, and keys of theirs."""
+    shown = dict(exchange)
+    status = shown["status"]
+    if status is not None and status < 400:  # noqa: PLR2004  the first status of a refusal
+        shown.pop("body", None)
+        shown.pop("truncated", None)
+    return shown
