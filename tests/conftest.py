@@ -86,3 +86,8 @@ async def world(database: Database, sealer: Sealer, clock: FrozenClock) -> World
     made = World(database, sealer, clock)
     await made.configuration.refresh()
     return made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that nobody waits for them at the end."""
+    items.sort(key=lambda item: "tests/system/" not in item.nodeid)

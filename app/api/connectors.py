@@ -19,7 +19,7 @@ class ConnectorAnswer(AnswerBody):
     """One kind of destination."""
 
     name: str = Field(description="The value of a target's `connector`.", examples=["webhook"])
-    kind: str = Field(description="`crm`, `analytics` or `webhook`.")
+    kind: str = Field(description="`crm`, `analytics`, `message` or `webhook`.")
     facts: dict[str, Any] = Field(description="What every connector page shows.")
     settings: dict[str, Any] = Field(description="JSON Schema of a target's `settings`.")
     events: list[str] = Field(description="Patterns of the event types it acts on.")

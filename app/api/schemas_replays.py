@@ -66,7 +66,7 @@ class ReplayToTarget(ReplayOptions):
 
     model_config = with_examples(
         {"type": "payment_*", "since": "2026-11-23T00:00:00Z", "status": "failed"}
-    ) | {"extra": "forbid", "strict": True, "hide_input_in_errors": True}
+    )
 
     type: Annotated[str, AfterValidator(check_pattern)] | None = Field(
         default=None, description="An event type, or a pattern with `*` for any characters."
@@ -93,7 +93,7 @@ class CreateReplay(ReplayToTarget):
 
     model_config = with_examples(
         {"target": "billing", "type": "payment_*", "status": "failed", "dry_run": True}
-    ) | {"extra": "forbid", "strict": True, "hide_input_in_errors": True}
+    )
 
     target: Annotated[str, Field(max_length=64, pattern=_NO_CONTROL)] = Field(
         description="The id or the name of a target; it may be younger than the events."
@@ -103,11 +103,7 @@ class CreateReplay(ReplayToTarget):
 class ReplayEvent(ReplayOptions):
     """Where one event is to be sent again."""
 
-    model_config = with_examples({"target": "billing"}) | {
-        "extra": "forbid",
-        "strict": True,
-        "hide_input_in_errors": True,
-    }
+    model_config = with_examples({"target": "billing"})
 
     target: Annotated[str, Field(max_length=64, pattern=_NO_CONTROL)] | None = Field(
         default=None, description="The id or the name of a target; null for all it is for today."

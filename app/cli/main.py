@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import deliveries, events, keys, sources, targets
+from app.cli import deliveries, events, jobs, keys, sources, targets
 from app.cli.check import check
 from app.cli.migrate import migrate
+from app.cli.replay import replay
 from app.cli.send import send
 from app.cli.serve import serve
 from app.cli.worker import worker
@@ -18,7 +19,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for run in (serve, worker, migrate, check, send):
+for run in (serve, worker, migrate, check, send, replay):
     cli.command()(run)
 for name, group in (
     ("keys", keys.commands),
@@ -26,5 +27,6 @@ for name, group in (
     ("targets", targets.commands),
     ("events", events.commands),
     ("deliveries", deliveries.commands),
+    ("jobs", jobs.commands),
 ):
     cli.add_typer(group, name=name)

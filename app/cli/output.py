@@ -88,6 +88,11 @@ def clean(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def progress_console() -> Console:
+    """Where a bar is drawn: standard error, so that results can be piped on."""
+    return Console(stderr=True)
+
+
 def moment(value: datetime | None) -> str:
     """A time to the second, in UTC: `2026-11-23T19:09:31Z`."""
     return _NOTHING if value is None else strict_json.rfc3339(value.replace(microsecond=0))

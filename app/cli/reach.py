@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from app.cli.finding import Finding, State
 from app.domain.addresses import AddressPolicy
@@ -22,7 +22,8 @@ _PORTS = {"http": 80, "https": 443}
 
 def url_of(settings: BaseModel) -> str:
     """Where a target's requests go, whatever its connector calls it."""
-    return str(getattr(settings, "url", None) or getattr(settings, "base_url", ""))
+    found = getattr(settings, "url", None) or getattr(settings, "base_url", "")
+    return str(found.get_secret_value() if isinstance(found, SecretStr) else found)
 
 
 async def all_of(policy: AddressPolicy, urls: Mapping[str, str]) -> list[Finding]:

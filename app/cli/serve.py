@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.cli import greeting, listening, lookup, session
+from app.cli.problem_protocol import ProblemProtocol
 from app.domain.clock import system_clock
 from app.domain.errors import RelayError
 from app.main import create_app
@@ -117,7 +118,7 @@ def _config(settings: Settings, app: str | Callable[[], Any]) -> uvicorn.Config:
         factory=True,
         workers=settings.processes,
         loop="uvloop",
-        http="httptools",
+        http=ProblemProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

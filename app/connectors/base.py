@@ -113,7 +113,7 @@ class Connector(ABC, Generic[SettingsT]):
 
     #: The value of a target's `connector`.
     name: ClassVar[str]
-    #: `crm`, `analytics`, `message`, `write_back` or `webhook`; targets of the last have a signing secret.
+    #: `crm`, `analytics`, `message`, `write_back` or `webhook`; the last have a signing secret.
     kind: ClassVar[str]
     facts: ClassVar[Facts]
     Settings: ClassVar[type[BaseModel]]

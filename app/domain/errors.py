@@ -20,6 +20,7 @@ RelayError
   TooManyRequests           429
   NotImplementedYet         501
   StoreUnavailable          503
+  TooManyConnections        503
   ConfigurationError        (start-up; never answered over HTTP)
 
 Each becomes a problem document (RFC 9457): `type` is the slug, `detail` says what and where and
@@ -211,6 +212,14 @@ class StoreUnavailable(RelayError):
 
     slug = "store-unavailable"
     title = "The store is not available"
+    status = 503
+
+
+class TooManyConnections(RelayError):
+    """The process has as many connections as it may have (`RELAY_MAX_CONNECTIONS`)."""
+
+    slug = "too-many-connections"
+    title = "There are too many connections"
     status = 503
 
 

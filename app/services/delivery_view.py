@@ -48,7 +48,7 @@ class DeliveryView:
     next_attempt_at: datetime | None
     external_id: str | None
     first_delivery_id: str | None
-    replay_id: str | None
+    replay_id: str | None = None
     created_at: datetime
     finished_at: datetime | None
 

@@ -76,7 +76,11 @@ class Grants:
         except (RelayError, SealBroken) as error:
             _log.warning("grant.unreadable", target_id=target_id, error=type(error).__name__)
             return None
-        kept = self._kept[target_id] = Kept(_read(opened), record.version)
+        kept = Kept(_read(opened), record.version)
+        known = self._kept.get(target_id)
+        # Another delivery may have stored a newer one while this was read.
+        if known is None or known.version < kept.version:
+            self._kept[target_id] = kept
         return kept
 
     async def keep(self, target_id: str, grant: Grant, *, used: int) -> None:

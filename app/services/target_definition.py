@@ -144,7 +144,13 @@ class Rules:
         secret_names = target_secrets.secret_fields(self.connector.Settings) & plain.keys()
         secrets = {name: target_secrets.revealed(getattr(checked, name)) for name in secret_names}
         plain = {name: value for name, value in plain.items() if name not in secret_names}
-        errors = [*self._settle_urls(plain), *_header_errors(secrets), *_mask_errors(secrets)]
+        errors = [
+            *self._settle_urls(plain),
+            # A chat's incoming webhook is a URL that is a secret: the same rules hold for it.
+            *self._settle_urls(secrets),
+            *_header_errors(secrets),
+            *_mask_errors(secrets),
+        ]
         if errors:
             raise refuse(errors)
         return {"settings": plain, "secrets": secrets}

@@ -1,4 +1,4 @@
-"""Taking work: the one place where the two databases are spoken to differently.
+"""Taking work, spoken to each database in its own way.
 
 A claim reads only rows that are due, by one index range scan a target, so its cost follows the
 number of targets with work and never the number of past deliveries.

@@ -47,6 +47,11 @@ def _micros(name: str, *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=nullable)
 
 
+def _partial(name: str, *columns: str, where: str) -> sa.Index:
+    """An index of some of the rows only."""
+    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
 # One row whose number moves with every change of a source or a target: each ingest transaction
 # reads it, so that a change is honoured on every node by the next event.
 routing_version = sa.Table(
@@ -169,12 +174,7 @@ dedupe = sa.Table(
     sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),
     _id("event_id", nullable=False),
     _micros("expires_at", nullable=True),
-    sa.Index(
-        "ix_dedupe_expires_at",
-        "expires_at",
-        sqlite_where=sa.text("expires_at IS NOT NULL"),
-        postgresql_where=sa.text("expires_at IS NOT NULL"),
-    ),
+    _partial("ix_dedupe_expires_at", "expires_at", where="expires_at IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -198,20 +198,9 @@ deliveries = sa.Table(
     _id("replay_id", nullable=True),
     _id("repeats_id", nullable=True),
     sa.Index("ix_deliveries_event_id", "event_id"),
-    sa.Index(
-        "ix_deliveries_replay_id",
-        "replay_id",
-        "id",
-        sqlite_where=sa.text("replay_id IS NOT NULL"),
-        postgresql_where=sa.text("replay_id IS NOT NULL"),
-    ),
+    _partial("ix_deliveries_replay_id", "replay_id", "id", where="replay_id IS NOT NULL"),
     sa.Index("ix_deliveries_target_id_id", "target_id", "id"),
-    sa.Index(
-        "ix_deliveries_failed",
-        "id",
-        sqlite_where=sa.text("status = 'failed'"),
-        postgresql_where=sa.text("status = 'failed'"),
-    ),
+    _partial("ix_deliveries_failed", "id", where="status = 'failed'"),
 )
 
 # The work to do. `subject` is set where order counts. `fence` is the moment of the claim; a result
@@ -231,29 +220,9 @@ queue = sa.Table(
     sa.Column("single", sa.Boolean, nullable=False),
     # As in `deliveries`, for the claim.
     _id("repeats_id", nullable=True),
-    sa.Index(
-        "ix_queue_due",
-        "target_id",
-        "due_at",
-        "delivery_id",
-        sqlite_where=sa.text("lease_until IS NULL"),
-        postgresql_where=sa.text("lease_until IS NULL"),
-    ),
-    sa.Index(
-        "ix_queue_leased",
-        "target_id",
-        "lease_until",
-        sqlite_where=sa.text("lease_until IS NOT NULL"),
-        postgresql_where=sa.text("lease_until IS NOT NULL"),
-    ),
-    sa.Index(
-        "ix_queue_order",
-        "target_id",
-        "subject",
-        "delivery_id",
-        sqlite_where=sa.text("subject IS NOT NULL"),
-        postgresql_where=sa.text("subject IS NOT NULL"),
-    ),
+    _partial("ix_queue_due", "target_id", "due_at", "delivery_id", where="lease_until IS NULL"),
+    _partial("ix_queue_leased", "target_id", "lease_until", where="lease_until IS NOT NULL"),
+    _partial("ix_queue_order", "target_id", "subject", "delivery_id", where="subject IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -335,12 +304,7 @@ jobs = sa.Table(
     _micros("finished_at", nullable=True),
     _micros("lease_until", nullable=True),
     sa.Column("lease_owner", sa.String(128), nullable=True),
-    sa.Index(
-        "ix_jobs_open",
-        "id",
-        sqlite_where=sa.text("finished_at IS NULL"),
-        postgresql_where=sa.text("finished_at IS NULL"),
-    ),
+    _partial("ix_jobs_open", "id", where="finished_at IS NULL"),
 )
 
 api_keys = sa.Table(

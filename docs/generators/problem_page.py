@@ -47,6 +47,7 @@ _ADVICE = {
     "relay-loop": "A target of this relay leads back to it. Take one of the two routes away.",
     "request-timeout": "Send the body faster than `RELAY_BODY_TIMEOUT` allows, and send the request again.",
     "store-unavailable": "Wait for the time in `Retry-After` and send the same again: nothing was stored.",
+    "too-many-connections": "Wait for the time in `Retry-After`; an operator may raise `RELAY_MAX_CONNECTIONS` or run more processes.",
     "too-many-requests": "Wait for the time in `Retry-After`.",
     "unauthorized": "Send the credential: an API key as `Authorization: Bearer` under `/v1`; a source's own token or signature under `/webhooks`. Missing and wrong look the same on purpose.",
     "unknown-event-type": "The source is strict. Send a type of [event types](event-types.md), or set `strict` of the source to false.",

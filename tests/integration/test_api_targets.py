@@ -300,16 +300,6 @@ async def test_a_connector_that_does_not_sign_has_nothing_to_rotate(api):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("action", ["replay"])
-async def test_what_is_not_built_says_so(api, action):
-    made = await created(api)
-    answer = await api.post(f"/v1/targets/{made['id']}/{action}")
-    assert answer.status_code == 501
-    assert answer.json()["type"] == "not-implemented"
-    unknown = await api.post(f"/v1/targets/tgt_00000000000000000000000000/{action}")
-    assert unknown.status_code == 404
-
-
 async def test_a_removed_target_is_gone(api):
     made = await created(api)
     path = f"/v1/targets/{made['id']}"

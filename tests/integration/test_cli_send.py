@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -91,7 +92,8 @@ def test_a_signature_of_another_relay_is_refused_at_the_door(
     process, sqlite_template, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("RELAY_PUBLIC_URL", process.ready())
-    other = open_command_line(monkeypatch, tmp_path, f"sqlite:///{sqlite_template}")
+    shutil.copy(sqlite_template, tmp_path / "other.db")
+    other = open_command_line(monkeypatch, tmp_path, f"sqlite:///{tmp_path / 'other.db'}")
     other("sources", "add", "my-network")
     said = other.refused("send", "payment_received")
     other("sources", "remove", "my-network")

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from app.cli.problem_protocol import ProblemProtocol
 from app.domain import strict_json
 from app.main import create_app
 from app.runtime import Runtime
@@ -103,7 +104,7 @@ class RealServer:
         self.port: int = self.socket.getsockname()[1]
         config = uvicorn.Config(
             create_app(self.runtime),
-            http="httptools",
+            http=ProblemProtocol,
             loop="uvloop",
             server_header=False,
             access_log=False,

@@ -121,7 +121,8 @@ async def test_nothing_acknowledged_is_lost_and_no_purchase_counts_twice_over_tw
 async def test_two_workers_on_one_database_send_nothing_twice(
     fresh_postgres_url: str, tmp_path: Path
 ):
-    relay = RelayProcess(fresh_postgres_url, tmp_path)
+    # Few slots, so that one worker cannot take everything before the other looks.
+    relay = RelayProcess(fresh_postgres_url, tmp_path, RELAY_MAX_IN_FLIGHT="4")
     try:
         async with WebhookSink().serve() as sink:
             relay.serve("--no-worker")

@@ -8,6 +8,7 @@
  * License:           GPL-2.0-or-later
  * License URI:       https://www.gnu.org/licenses/gpl-2.0.html
  * Text Domain:       lifecycle-relay
+ * Domain Path:       /languages
  * Network:           true
  *
  * @package Lifecycle_Relay
@@ -55,4 +56,12 @@ function lifecycle_relay_start() {
 	( new Lifecycle_Relay_Admin_Page( $settings, $outbox, $sender, $recorder ) )->register();
 }
 
+/**
+ * Loads the translations of the admin page.
+ */
+function lifecycle_relay_translate() {
+	load_plugin_textdomain( 'lifecycle-relay', false, basename( __DIR__ ) . '/languages' );
+}
+
 add_action( 'plugins_loaded', 'lifecycle_relay_start' );
+add_action( 'init', 'lifecycle_relay_translate' );

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.header_rules import UnsafeHeader, check_custom_headers
+from app.domain.header_rules import UnsafeHeader, check_custom_headers, credentials_in
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,18 @@ def test_whatever_is_taken_makes_exactly_one_line_each(headers):
         return
     for name, value in taken.items():
         assert re.fullmatch(r"[!-~]+: [ -~]+", f"{name}: {value}")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("Bearer abcdefgh", ("Bearer abcdefgh", "abcdefgh")),
+        ("Basic dXNlcjpwYXNz", ("Basic dXNlcjpwYXNz", "dXNlcjpwYXNz")),
+        ("abcdefgh", ("abcdefgh",)),
+        ("three words here", ("three words here",)),
+        ("Bearer abc", ("Bearer abc",)),
+        ("1", ()),
+    ],
+)
+def test_what_may_be_a_credential_is_found_with_and_without_its_scheme(value, found):
+    assert credentials_in({"X-A": value}) == found

@@ -6,7 +6,15 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from app.connectors.registry import CONNECTORS
-from app.services.target_secrets import MASK, has_mask, kept, revealed, secret_fields, unmasked
+from app.services.target_secrets import (
+    MASK,
+    has_mask,
+    kept,
+    revealed,
+    secret_fields,
+    secret_texts,
+    unmasked,
+)
 
 
 class Settings(BaseModel):
@@ -34,6 +42,18 @@ def test_secrets_are_revealed_at_every_depth():
     assert revealed(settings.token) == "a"
     assert revealed(settings.several) == {"x": ["b", "c"]}
     assert revealed(settings.spare) is None
+
+
+def test_every_text_of_the_secret_settings_is_known_for_masking():
+    settings = Settings(
+        url="u",
+        token="the-token",
+        several={"x": ["one-secret", "two-secret"]},
+        headers={"Authorization": "Bearer of-a-header", "X-A": "1"},
+    )
+    assert set(secret_texts(settings)) == {
+        *("the-token", "one-secret", "two-secret", "Bearer of-a-header", "of-a-header"),
+    }
 
 
 @pytest.mark.parametrize(

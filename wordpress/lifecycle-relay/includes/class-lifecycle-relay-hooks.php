@@ -368,9 +368,8 @@ class Lifecycle_Relay_Hooks {
 	 */
 	private function without_group( $kind, array $data ) {
 		foreach ( array_keys( $data ) as $name ) {
-			// These two are secrets or texts beside the group, not members of it.
-			$beside = in_array( $name, array( 'payment_url', 'payment_gateway' ), true ) && ! isset( $data['payment_id'] );
-			if ( 0 === strpos( (string) $name, "{$kind}_" ) && 'payment_url' !== $name && ! $beside ) {
+			// Where to pay stands beside the group.
+			if ( 0 === strpos( (string) $name, "{$kind}_" ) && 'payment_url' !== $name ) {
 				unset( $data[ $name ] );
 			}
 		}

@@ -1,0 +1,6 @@
+<?php
+/**
+ * Where WordPress keeps dbDelta(); the stand-in has it already.
+ *
+ * @package Lifecycle_Relay
+ */
