@@ -30,6 +30,22 @@ async def check_target(
 
 
 @router.post(
+    "/prepare",
+    summary="Make in the destination what a target writes to",
+    responses=problem_responses(404, 409, 422),
+)
+async def prepare_target(
+    target_id: TargetId, _principal: WriteAccess, services: ServicesOf
+) -> CheckAnswer:
+    """Makes the fields that the connector's default mapping writes to; HubSpot's properties today.
+
+    What is there already is left as it is. The credential needs the right to make them
+    (crm.schemas.contacts.write).
+    """
+    return CheckAnswer.model_validate(await services.checks.prepare(target_id))
+
+
+@router.post(
     "/preview",
     summary="Show the requests an event would cause",
     responses=problem_responses(400, 404, 415, 422),

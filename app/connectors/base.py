@@ -163,6 +163,13 @@ class Connector(ABC, Generic[SettingsT]):
         """
         return None
 
+    def prepare(self, assignment: Assignment) -> Flow | None:
+        """Make in the destination what the default mapping writes to; None when nothing is needed.
+
+        Only done when an operator asks for it; what is there already is left as it is.
+        """
+        return None
+
     def batch_key(self, assignment: Assignment) -> str:
         """Deliveries with the same key may share a request (only asked when batch_size > 1)."""
         return ""

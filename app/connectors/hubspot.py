@@ -24,6 +24,7 @@ from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.hubspot_properties import (
     DEFAULT_MAPPING,
+    PROPERTIES,
     address_of,
     as_address,
     lifecycle_properties,
@@ -143,6 +144,19 @@ class HubSpot(Connector[HubSpotSettings]):
         """Read one contact."""
         request = httpx.Request("GET", f"{self._contacts}?limit=1", headers=self._headers)
         return asked(request, assignment, RULES, (self._token,))
+
+    def prepare(self, assignment: Assignment) -> Flow:
+        """Make the contact properties that HubSpot does not have by itself."""
+        url = f"{self.target.settings.base_url}/crm/v3/properties/contacts"
+        made: list[str] = []
+        there: list[str] = []
+        for definition in PROPERTIES:
+            response = yield self._request("POST", url, definition)
+            if not response.is_success and response.status_code != CONFLICT:
+                return classify(response, RULES, now=assignment.now, secrets=(self._token,))
+            (made if response.is_success else there).append(definition["name"])
+        said = [("Made", made), ("There already", there)]
+        return delivered(reason=" ".join(f"{w}: {', '.join(names)}." for w, names in said if names))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the contact; see the module for the order of requests."""

@@ -23,6 +23,25 @@ _MOMENT = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})T(?P<time>\d{2}:\d{2}:\d{2})(?:
 #: Set by HubSpot itself; a request that names one is refused as a whole.
 _READ_ONLY = frozenset({"id", "createdate", "lastmodifieddate", "hs_object_id"})
 
+#: The properties of the default mapping that every account lacks at first.
+PROPERTIES: tuple[Mapping[str, str], ...] = tuple(
+    {
+        "name": name,
+        "label": name.replace("_", " ").capitalize(),
+        "type": kind,
+        "fieldType": "text" if kind == "string" else "date",
+        "groupName": "contactinformation",
+    }
+    for name, kind in (
+        ("plan", "string"),
+        ("signup_date", "date"),
+        ("membership_status", "string"),
+        ("churned_at", "datetime"),
+        ("last_payment_at", "datetime"),
+        ("last_payment_failed_at", "datetime"),
+    )
+)
+
 
 def _when(told: Happening, condition: str = "") -> str:
     """The CEL expression for "when this happened", null for any other event."""

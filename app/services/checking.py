@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.connectors.base import Assignment
+from app.connectors.base import Assignment, Flow
 from app.domain import strict_json
 from app.domain.catalogue import CATALOGUE
 from app.domain.clock import Clock
 from app.domain.errors import Conflict, NotFound
 from app.domain.grant import Grant
-from app.domain.ids import new_id
+from app.domain.ids import is_id, new_id
 from app.domain.model import Event, RawRequest
 from app.domain.outcome import Outcome, OutcomeKind
 from app.services.attempting import Attempted, Sender, drive
@@ -25,6 +25,9 @@ from app.store.database import Database
 
 _SOURCE = "example"
 _NO_CHECK = "This destination has no harmless check; use a preview, and watch the first delivery."
+_NOTHING_TO_MAKE = "There is nothing to make in this destination."
+#: A connector's `check` or `prepare`.
+_FlowOf = Callable[[Assignment], Flow | None]
 _WORDS: Mapping[OutcomeKind, str] = {
     OutcomeKind.DELIVERED: "The check went well.",
     OutcomeKind.DROPPED: "The destination answered, but threw the check away.",
@@ -73,28 +76,45 @@ class CheckTarget:
         Raises NotFound, and Conflict when the target is not usable here.
         """
         target = await self._bound(target_id)
+        return _checked(target, await self._carry_out(target, target.connector.check), _NO_CHECK)
+
+    async def prepare(self, target_id: str) -> Checked:
+        """Make in the destination what the default mapping writes to, where its connector can.
+
+        Raises as `check` does.
+        """
+        target = await self._bound(target_id)
+        attempted = await self._carry_out(target, target.connector.prepare)
+        return _checked(target, attempted, _NOTHING_TO_MAKE)
+
+    async def _carry_out(self, target: BoundTarget, flow_of: _FlowOf) -> Attempted | None:
         if not target.connector.uses_grant:
-            attempted = await self._drive(target, self._sender)
-            return _checked(target, attempted)
+            return await self._drive(target, flow_of, self._sender)
         async with self._grants.lend(target.id, self._sender) as loan:
-            attempted = await self._drive(target, loan, loan.grant)
+            attempted = await self._drive(target, flow_of, loan, loan.grant)
             if attempted is not None:
                 await loan.settle([attempted.end], attempted.exchanges)
-        return _checked(target, attempted)
+        return attempted
 
     async def _bound(self, target_id: str) -> BoundTarget:
         configuration = await self._configuration.refresh()
         target = configuration.targets.get(target_id)
         if target is not None:
             return target
-        if await self._database.read(lambda c: targets.get(c, target_id)) is None:
-            raise NotFound("There is no target with this id.")
-        raise Conflict("The target's connector is not usable here; the log says why.")
+        if is_id(target_id, "tgt"):
+            record = await self._database.read(lambda c: targets.get(c, target_id))
+            if record is not None:
+                raise Conflict("The target's connector is not usable here; the log says why.")
+        raise NotFound("There is no target with this id.")
 
     async def _drive(
-        self, target: BoundTarget, sender: Sender, grant: Grant | None = None
+        self,
+        target: BoundTarget,
+        flow_of: _FlowOf,
+        sender: Sender,
+        grant: Grant | None = None,
     ) -> Attempted | None:
-        flow = target.connector.check(self._assignment(target, grant))
+        flow = flow_of(self._assignment(target, grant))
         if flow is None:
             return None
         return await drive(
@@ -152,14 +172,14 @@ class CheckTarget:
         return replace(made, test=False)
 
 
-def _checked(target: BoundTarget, attempted: Attempted | None) -> Checked:
+def _checked(target: BoundTarget, attempted: Attempted | None, nothing: str) -> Checked:
     if attempted is None:
-        return Checked(ok=None, verdict=_NO_CHECK)
+        return Checked(ok=None, verdict=nothing)
     end: Outcome = attempted.end
     said = target.masking.text(end.reason)
-    nothing = end.kind is OutcomeKind.SKIPPED
+    left_alone = end.kind is OutcomeKind.SKIPPED
     return Checked(
-        ok=None if nothing else end.kind is OutcomeKind.DELIVERED,
+        ok=None if left_alone else end.kind is OutcomeKind.DELIVERED,
         verdict=f"{_WORDS[end.kind]} {said}".rstrip(),
         exchanges=[_shown(exchange) for exchange in attempted.exchanges],
     )

@@ -116,7 +116,7 @@ class PreviewTarget:
         why_not = (
             _not_routed(configuration, target, event)
             or skip_reason(target, event)
-            or _done_before(connection, target, event, claimed.id)
+            or _done_before(connection, target, event, claimed)
         )
         if why_not:
             return Preview(**told, skipped=target.masking.text(why_not))
@@ -189,11 +189,12 @@ def _not_routed(configuration: Configuration, target: BoundTarget, event: Event)
 
 
 def _done_before(
-    connection: ReadConnection, target: BoundTarget, event: Event, delivery_id: str
+    connection: ReadConnection, target: BoundTarget, event: Event, claimed: ClaimedDelivery
 ) -> str | None:
     effect = target.connector.effect(event)
     owner = rehearsals.carried_out_by(connection, target.id, effect) if effect else None
-    if owner is None or owner == delivery_id:
+    forced = claimed.repeats_id == claimed.id
+    if owner is None or owner == claimed.id or forced:
         return None
     return f"{effect} was carried out by {owner}."
 

@@ -31,7 +31,7 @@ def delivery_of(
 ) -> ClaimedDelivery | None:
     """A stored event as a delivery of it to the target would carry it; None when it is not kept.
 
-    Its id is that of the real delivery, where there is one, or `stand_in`.
+    Its ids are those of the newest real delivery, where there is one, or `stand_in`.
     """
     link = sa.and_(links.c.target_id == target_id, links.c.subject == events.c.subject)
     row = connection.execute(
@@ -43,12 +43,12 @@ def delivery_of(
     if row is None:
         return None
     known = connection.execute(
-        sa.select(deliveries.c.id, deliveries.c.attempts)
+        sa.select(deliveries.c.id, deliveries.c.attempts, deliveries.c.repeats_id)
         .where(deliveries.c.event_id == event_id, deliveries.c.target_id == target_id)
         .order_by(deliveries.c.id.desc())
         .limit(1)
     ).one_or_none()
-    delivery_id, attempts = (stand_in, 0) if known is None else known
+    delivery_id, attempts, repeats_id = (stand_in, 0, None) if known is None else known
     told = dict(row._mapping)  # noqa: SLF001  the documented way to a row's names
     # A claim hands over the headers as they stand in the column.
     headers = told.pop("headers")
@@ -61,6 +61,7 @@ def delivery_of(
         single=False,
         fence=0,
         headers=None if headers is None else strict_json.write(headers).decode(),
+        repeats_id=repeats_id,
         **told,
     )
 

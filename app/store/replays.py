@@ -13,6 +13,7 @@ from app.store.claim import ClaimedDelivery
 from app.store.database import ReadConnection, WriteConnection
 from app.store.events import EventFilter, conditions
 from app.store.intake import NewDelivery
+from app.store.scans import computed
 from app.store.tables import deliveries, event_bodies, events, queue
 
 _DELIVERIES = (
@@ -92,10 +93,14 @@ def _selected(selection: Selection) -> list[sa.ColumnElement[bool]]:
     if selection.event is not None:
         found.append(events.c.id == selection.event)
     if selection.status is not None:
+        # By the event's few deliveries and not through all of the target, whose index is in order.
         last = (
             sa.select(deliveries.c.status)
-            .where(deliveries.c.event_id == events.c.id, deliveries.c.target_id == selection.target)
-            .order_by(deliveries.c.id.desc())
+            .where(
+                deliveries.c.event_id == events.c.id,
+                computed(deliveries.c.target_id) == selection.target,
+            )
+            .order_by(computed(deliveries.c.id).desc())
             .limit(1)
             .scalar_subquery()
         )

@@ -12,6 +12,10 @@ import pytest
 from app.connectors.registry import all_connectors
 from app.domain.outcome import TransportFailure
 from app.domain.signing import decode_secret, verify
+from app.runtime import Runtime
+from app.services.target_definition import TargetDraft
+from app.settings import Settings
+from tests.fakes.hubspot import FakeHubSpot
 from tests.integration.management import Management, management
 
 CANARY = "canary-credential-0123456789abcdef"
@@ -295,3 +299,60 @@ async def test_a_destination_without_a_harmless_check_says_so(relay, api):
         "exchanges": [],
     }
     assert relay.world.sender.sent == []
+
+
+async def test_hubspots_properties_are_made_on_demand_and_those_that_are_there_are_left(relay, api):
+    def reply(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(409 if json.loads(request.content)["name"] == "plan" else 201)
+
+    relay.world.sender.default = reply
+    answer = await api.post(f"/v1/targets/{await made(api, 'hubspot')}/prepare")
+    assert answer.json()["ok"] is True
+    assert answer.json()["verdict"].endswith(
+        "Made: signup_date, membership_status, churned_at, last_payment_at,"
+        " last_payment_failed_at. There already: plan."
+    )
+    sent = [json.loads(request.content) for _, request in relay.world.sender.sent]
+    assert sent[1] == {
+        "name": "signup_date",
+        "label": "Signup date",
+        "type": "date",
+        "fieldType": "date",
+        "groupName": "contactinformation",
+    }
+    properties = all_connectors()["hubspot"].default_mapping.keys()
+    assert {one["name"] for one in sent} == properties - {"email", "firstname", "lastname"}
+
+
+async def test_most_destinations_need_nothing_made(relay, api):
+    answer = await api.post(f"/v1/targets/{await made(api, 'brevo')}/prepare")
+    assert (answer.json()["ok"], relay.world.sender.sent) == (None, [])
+
+
+@pytest.mark.parametrize("action", ["test", "prepare"])
+async def test_an_id_that_is_none_has_nothing_to_check(api, action):
+    assert (await api.post(f"/v1/targets/%00/{action}")).status_code == 404
+
+
+async def test_a_process_without_a_worker_checks_over_the_guarded_door(
+    database, sealer, clock, tmp_path
+):
+    settings = Settings(
+        _env_file=None,
+        environment="development",
+        data_dir=tmp_path,
+        allowed_private_networks=["127.0.0.1/32"],
+    )
+    runtime = Runtime(settings, worker=False, database=database, sealer=sealer, clock=clock)
+    async with FakeHubSpot().serve() as fake:
+        draft = TargetDraft(
+            name="trial",
+            connector="hubspot",
+            settings={"token": "pat-eu1-wrong", "base_url": fake.base_url},
+        )
+        target = await runtime.services.targets.create(draft)
+        found = await runtime.services.checks.check(target.target.id)
+        await runtime.egress.aclose()
+    assert found.ok is False
+    assert "refused access" in found.verdict
+    assert [call.method for call in fake.calls] == ["GET"]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.store import deliveries, events, statistics
+from app.store import deliveries, events, jobs, replays, statistics
 from app.store.database import ReadConnection
 from app.store.deliveries import DeliveryFilter
 from app.store.events import EventFilter
+from app.store.replays import Selection
 from tests.rows import NOW
 
 # PostgreSQL decides by how many rows there are; SQLite decides the same every time.
@@ -104,3 +105,26 @@ async def test_events_are_read_by_an_index(database, wanted, index):
 async def test_counts_read_their_span_of_time_only(database, count, table):
     steps = await plan_of(database, lambda c: count(c, NOW))
     assert f"SEARCH {BY_ID[table]}" in steps[0]
+
+
+async def test_the_deliveries_of_a_replay_are_found_by_its_id(database):
+    steps = await plan_of(database, listed(replay="rpl_1"))
+    assert "deliveries USING INDEX ix_deliveries_replay_id (replay_id=?)" in steps[0]
+    assert not any("ORDER BY" in step for step in steps)
+
+
+async def test_how_much_waits_for_a_target_is_counted_by_index(database):
+    steps = await plan_of(database, lambda c: replays.queued(c, "tgt_1", 25))
+    assert any("ix_queue_due (target_id=?" in step for step in steps)
+
+
+async def test_open_jobs_are_found_without_the_finished_ones(database):
+    steps = await plan_of(database, lambda c: jobs.waiting_for(c, "worker", NOW))
+    assert steps == ["SCAN jobs USING INDEX ix_jobs_open"]
+
+
+async def test_a_replay_goes_on_behind_its_cursor(database):
+    selection = Selection(wanted=EventFilter(), latest=NOW, target="tgt_1", status="failed")
+    steps = await plan_of(database, lambda c: replays.scan(c, selection, after="evt_1", limit=1000))
+    assert steps[0] == f"SEARCH {BY_ID['events']}>?)"
+    assert any("ix_deliveries_event_id (event_id=?" in step for step in steps)

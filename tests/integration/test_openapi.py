@@ -34,6 +34,7 @@ CONTRACT = {
     "/v1/targets/{target_id}/rotate-secret": "post",
     "/v1/targets/{target_id}/test": "post",
     "/v1/targets/{target_id}/preview": "post",
+    "/v1/targets/{target_id}/prepare": "post",
     "/v1/targets/{target_id}/replay": "post",
     "/v1/events": "get",
     "/v1/events/{event_id}": "get",

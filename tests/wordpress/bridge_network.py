@@ -93,9 +93,15 @@ class Network:
         with self._connection() as connection:
             connection.execute(sql)
 
+    def values(self, query: str) -> list[Any]:
+        with self._connection() as connection:
+            return [row[0] for row in connection.execute(query)]
+
     def let_leases_end(self) -> None:
         """What two minutes, or a delay between attempts, would do."""
-        self.execute("UPDATE wp_lifecycle_relay_outbox SET available_at = 0 WHERE state != 'refused'")
+        self.execute(
+            "UPDATE wp_lifecycle_relay_outbox SET available_at = 0 WHERE state != 'refused'"
+        )
 
     def tables(self) -> set[str]:
         with self._connection() as connection:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -184,17 +183,13 @@ def test_a_process_killed_while_it_sends_leads_to_a_repeat_under_the_same_id(
     assert network.outbox() == []
 
 
-def played(network: Network, steps: Sequence[Step], **scenario: Any) -> subprocess.Popen[str]:
-    return network.start(steps, **scenario)
-
-
 def test_runs_at_the_same_time_share_the_work_and_repeat_nothing(
     network: Network, receiver: Receiver
 ):
     for _ in range(12):
         network.request(CREATED, **world())
     receiver.pause = 0.03
-    runs = [played(network, CRON, **relay_at(receiver.url)) for _ in range(3)]
+    runs = [network.start(CRON, **relay_at(receiver.url)) for _ in range(3)]
     for run in runs:
         assert run.communicate(timeout=60)[1] == ""
     assert len(receiver.ids) == 12
@@ -211,6 +206,13 @@ def test_the_outbox_is_bounded_and_tells_what_it_dropped(network: Network):
     assert network.option("lifecycle_relay_dropped") == "i:2;"
 
 
+def test_a_table_that_is_gone_is_made_again(network: Network):
+    network.request([])
+    network.execute("DROP TABLE wp_lifecycle_relay_outbox")
+    network.request(CREATED, **world())
+    assert network.types() == ["customer_post_create"]
+
+
 def test_nothing_is_sent_until_url_and_secret_are_set(network: Network, receiver: Receiver):
     half = {"constants": {"LIFECYCLE_RELAY_URL": receiver.url, "LIFECYCLE_RELAY_SECRET": "x"}}
     network.request(CREATED, **world(), **half)
@@ -222,12 +224,10 @@ def test_the_real_relay_takes_what_the_plugin_sends(network: Network, tmp_path: 
     relay = RelayProcess(f"sqlite:///{tmp_path / 'relay.db'}", tmp_path)
     try:
         relay.serve()
-        source = {"id": "my-network", "kind": "ultimate_multisite", "name": "My network"}
-        made = relay.api.post("/v1/sources", json=source)
-        assert made.status_code == 201, made.text
+        source = relay.make("/v1/sources", name="wordpress", kind="ultimate_multisite")
         constants = {
-            "LIFECYCLE_RELAY_URL": f"{relay.base}/webhooks/my-network",
-            "LIFECYCLE_RELAY_SECRET": made.json()["signing_secret"],
+            "LIFECYCLE_RELAY_URL": f"{relay.base}/webhooks/wordpress",
+            "LIFECYCLE_RELAY_SECRET": source["signing_secret"],
         }
         checkout = [of("payment", 3), of("membership"), of("customer"), {}, "new", {}]
         steps: list[Step] = [*CREATED, ["do", "wu_checkout_done", checkout]]
@@ -237,4 +237,4 @@ def test_the_real_relay_takes_what_the_plugin_sends(network: Network, tmp_path: 
         types = {event["type"] for event in events["items"]}
         assert types == {"customer_post_create", "checkout_completed"}
     finally:
-        relay.kill()
+        relay.close()

@@ -108,7 +108,10 @@ def test_the_test_button_makes_an_event_that_is_marked_as_a_test(network: Networ
 
 def test_uninstalling_removes_the_table_and_every_option(network: Network):
     network.request(submitted("save"), **form("save", url="https://relay.example/webhooks/a"))
+    network.execute("CREATE TABLE wp_wu_customermeta (meta_key TEXT)")
+    network.execute("INSERT INTO wp_wu_customermeta VALUES ('lifecycle_relay_context'), ('other')")
     network.request([["uninstall"]])
+    assert network.values("SELECT meta_key FROM wp_wu_customermeta") == ["other"]
     assert "wp_lifecycle_relay_outbox" not in network.tables()
     for name in ("settings", "outbox_version", "dropped", "last_error"):
         assert network.option(f"lifecycle_relay_{name}") is None

@@ -50,7 +50,11 @@ class Standin_WPDB {
 
 	public function insert( $table, array $row ) {
 		$names = implode( ',', array_keys( $row ) );
-		$done  = $this->pdo->prepare( "INSERT INTO {$table} ({$names}) VALUES (" . implode( ',', array_fill( 0, count( $row ), '?' ) ) . ')' )->execute( array_values( $row ) );
+		try {
+			$done = $this->pdo->prepare( "INSERT INTO {$table} ({$names}) VALUES (" . implode( ',', array_fill( 0, count( $row ), '?' ) ) . ')' )->execute( array_values( $row ) );
+		} catch ( PDOException $error ) {
+			return false;
+		}
 		$this->insert_id = (int) $this->pdo->lastInsertId();
 		return $done ? 1 : false;
 	}

@@ -56,3 +56,13 @@ def test_another_header_is_masked_as_text():
 def test_whatever_a_header_holds_can_be_shown(value):
     shown = MASKING.header("location", f"{value}?token=planted-secret")
     assert "planted-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r'{"key": "a\"secret/with+signs"}', "key=a%22secret%2Fwith%2Bsigns", 'a"secret/with+signs'],
+)
+def test_a_secret_is_masked_in_json_and_in_forms_too(text):
+    shown = Masking(secrets=['a"secret/with+signs']).text(text)
+    assert "secret" not in shown
+    assert "***" in shown

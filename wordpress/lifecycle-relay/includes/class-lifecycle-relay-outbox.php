@@ -87,7 +87,14 @@ class Lifecycle_Relay_Outbox {
 			'available_at' => time() + self::LEASE,
 			'created_at'   => time(),
 		);
-		$stored = $wpdb->insert( $this->table(), $row, array( '%s', '%s', '%s', '%s', '%d', '%d' ) );
+		$forms  = array( '%s', '%s', '%s', '%s', '%d', '%d' );
+		$stored = $wpdb->insert( $this->table(), $row, $forms );
+		if ( ! $stored ) {
+			// The table may be gone, for example after a partial restore of the database.
+			delete_site_option( self::VERSION_OPTION );
+			$this->install();
+			$stored = $wpdb->insert( $this->table(), $row, $forms );
+		}
 		return $stored ? (int) $wpdb->insert_id : 0;
 	}
 
