@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from app.store.database import Database, open_database
 from app.store.sealing import Sealer
@@ -18,6 +19,12 @@ from tests.integration.world import World
 
 for name in [name for name in os.environ if name.startswith("RELAY_")]:
     del os.environ[name]
+
+# No test has a time limit of its own. CI tries the same examples each time, so that a red run
+# means that something changed; everybody else tries new ones.
+settings.register_profile("new examples", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "new examples")
 
 
 @pytest.fixture(scope="session")
