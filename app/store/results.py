@@ -156,16 +156,6 @@ def write(
     return counted
 
 
-def settle(connection: WriteConnection, settled: Sequence[Settled]) -> set[str]:
-    """End deliveries without a line in their log."""
-    return write(connection, settled, (), ())
-
-
-def postpone(connection: WriteConnection, postponed: Sequence[Postponed]) -> set[str]:
-    """Put deliveries back without a line in their log."""
-    return write(connection, (), postponed, ())
-
-
 def _settle_sqlite(connection: WriteConnection, settled: Sequence[Settled]) -> None:
     if not settled:
         return

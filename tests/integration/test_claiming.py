@@ -25,6 +25,16 @@ def take(
     return claim.take(connection, slots, now=now, lease_until=now + LEASE, owner=owner)
 
 
+def settle(connection: WriteConnection, ended: list[Settled]) -> set[str]:
+    """End deliveries without a line in their log."""
+    return results.write(connection, ended, (), ())
+
+
+def postpone(connection: WriteConnection, waiting: list[Postponed]) -> set[str]:
+    """Put deliveries back without a line in their log."""
+    return results.write(connection, (), waiting, ())
+
+
 def settled(claimed: ClaimedDelivery, **values) -> Settled:
     fields = {
         "delivery_id": claimed.id,
@@ -136,7 +146,7 @@ async def test_one_subject_of_an_ordered_target_runs_one_after_another(database:
         other = rows.delivery(c, subject="shop/customer/2")
         at_once = take(c)
         while_running = take(c)
-        results.settle(c, [settled(one) for one in at_once])
+        settle(c, [settled(one) for one in at_once])
         return (first, second, other), at_once, while_running, take(c)
 
     (first, second, other), at_once, while_running, after = await database.write(work)
@@ -151,7 +161,7 @@ async def test_followers_wait_as_long_as_the_first_of_their_subject(database: Da
         rows.delivery(c, subject="shop/customer/1")
         follower = rows.delivery(c, subject="shop/customer/1")
         (head,) = take(c)
-        results.postpone(c, [postponed(head, NOW + 30 * SECOND)])
+        postpone(c, [postponed(head, NOW + 30 * SECOND)])
         results.hold_back_followers(c, [("tgt_a", "shop/customer/1", NOW + 30 * SECOND)])
         early = take(c, now=NOW + SECOND)
         return head.id, follower, early, take(c, now=NOW + 30 * SECOND)
@@ -167,7 +177,7 @@ async def test_a_settled_delivery_leaves_the_queue_with_its_final_word(database:
         rows.target(c)
         made = rows.delivery(c)
         (claimed,) = take(c)
-        accepted = results.settle(c, [settled(claimed, status="failed", reason="400")])
+        accepted = settle(c, [settled(claimed, status="failed", reason="400")])
         return made, accepted, rows.queued(c, made), rows.status(c, made)
 
     made, accepted, waiting, status = await database.write(work)
@@ -179,10 +189,10 @@ async def test_a_stale_worker_cannot_settle_what_was_claimed_anew(database: Data
         rows.target(c)
         made = rows.delivery(c)
         (stale,) = take(c, owner="slow")
-        results.postpone(c, [postponed(stale, NOW)])
+        postpone(c, [postponed(stale, NOW)])
         (fresh,) = take(c, now=NOW + SECOND, owner="quick")
-        refused = results.settle(c, [settled(stale, status="failed")])
-        return made, refused, rows.status(c, made), results.settle(c, [settled(fresh)])
+        refused = settle(c, [settled(stale, status="failed")])
+        return made, refused, rows.status(c, made), settle(c, [settled(fresh)])
 
     made, refused, between, accepted = await database.write(work)
     assert refused == set()
@@ -195,9 +205,9 @@ async def test_a_stale_worker_cannot_postpone_what_was_claimed_anew(database: Da
         rows.target(c)
         made = rows.delivery(c)
         (stale,) = take(c)
-        results.postpone(c, [postponed(stale, NOW)])
+        postpone(c, [postponed(stale, NOW)])
         take(c, now=NOW + SECOND)
-        refused = results.postpone(c, [postponed(stale, NOW + 99 * SECOND)])
+        refused = postpone(c, [postponed(stale, NOW + 99 * SECOND)])
         return refused, rows.queued(c, made).due_at
 
     assert await database.write(work) == (set(), NOW)

@@ -523,3 +523,13 @@ async def test_a_delivery_that_takes_its_worker_with_it_every_time_ends(world: W
         await world.upkeep.take_back_expired_leases()
     delivery = await only(world)
     assert (delivery.status, delivery.attempt_count) == ("failed", MOST_LOST + 1)
+
+
+async def test_a_delivery_queued_while_its_target_was_removed_ends_as_cancelled(world: World):
+    target = await arranged(world)
+    await world.send()
+    await world.database.write(
+        lambda c: c.execute(sa.delete(tables.targets).where(tables.targets.c.id == target))
+    )
+    assert await world.upkeep.cancel_orphans() == 1
+    assert (await only(world)).status == "cancelled"

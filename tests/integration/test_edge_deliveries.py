@@ -61,7 +61,7 @@ async def settle(node: Edge, delivery_id: str, status: str) -> None:
         first_delivery_id=None,
         finished_at=rows.NOW,
     )
-    await node.world.database.write(lambda c: results.settle(c, [settled]))
+    await node.world.database.write(lambda c: results.write(c, [settled], (), ()))
 
 
 async def one_of_each(node: Edge) -> dict[str, str]:
