@@ -44,6 +44,7 @@ ENV PATH=/opt/relay/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RELAY_HOST=0.0.0.0 \
     RELAY_PORT=8080 \
+    RELAY_WORKER_PORT=8080 \
     RELAY_DATA_DIR=/data \
     RELAY_LOG_FORMAT=json
 VOLUME ["/data"]

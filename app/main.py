@@ -15,6 +15,7 @@ from app.api import (
     deliveries,
     event_types,
     events,
+    jobs,
     quarantine,
     replays,
     sources,
@@ -23,6 +24,7 @@ from app.api import (
     target_trials,
     targets,
 )
+from app.api.at_once import Application
 from app.api.bodies import BodyLimits, WholeBodies
 from app.api.documentation import documentation_router
 from app.api.faults import log_fault
@@ -31,6 +33,7 @@ from app.api.ingest import PREFIX, Door
 from app.api.limits import Limits
 from app.api.problems import install_problem_handlers
 from app.runtime import Runtime, spare_the_collector
+from app.settings import Settings
 from app.web.pages import pages_router
 
 _ROUTERS = (
@@ -42,6 +45,9 @@ _ROUTERS = (
     deliveries.router,
     quarantine.router,
     replays.router,
+    jobs.router,
+    jobs.reconciliations,
+    jobs.backfills,
     api_keys.router,
     event_types.router,
     connectors.router,
@@ -71,25 +77,46 @@ class Relay:
             log_fault("request.failed", error, method=scope["method"])
 
 
-def create_app(runtime: Runtime) -> ASGIApp:
+def create_app(runtime: Runtime) -> Application:
     """The application a server runs; its lifespan starts and stops `runtime`."""
     settings = runtime.settings
     limits = BodyLimits(settings.body_limit, settings.body_timeout)
     metrics = runtime.metrics
+
+    def refused(slug: str) -> None:
+        metrics.refusals.labels(slug).inc()
+
     door = Door(
         runtime.services.ingest,
         runtime.clock,
         limits,
-        accepted=lambda source, duplicate: metrics.events.labels(
-            source, str(duplicate).lower()
-        ).inc(),
-        refused=lambda slug: metrics.refusals.labels(slug).inc(),
+        accepted=metrics.accepted,
+        refused=refused,
     )
-    return Limits(
-        Relay(door, WholeBodies(create_api(runtime), limits)),
-        header_bytes=settings.header_limit,
-        header_count=settings.header_count_limit,
+    return Application(
+        _limited(settings, Relay(door, WholeBodies(create_api(runtime), limits))),
+        runtime.services.ingest,
+        runtime.clock,
+        body_bytes=settings.body_limit,
+        accepted=metrics.accepted,
+        refused=refused,
     )
+
+
+def create_health_app(runtime: Runtime) -> ASGIApp:
+    """What a process without an API serves: its health and its metrics.
+
+    Whoever starts and stops `runtime` does so elsewhere.
+    """
+    settings = runtime.settings
+    api = FastAPI(openapi_url=None, redirect_slashes=False)
+    install_problem_handlers(api)
+    api.include_router(health_router(runtime.ready, runtime.metrics_text))
+    return _limited(settings, WholeBodies(api, BodyLimits(settings.body_limit, 1)))
+
+
+def _limited(settings: Settings, app: ASGIApp) -> Limits:
+    return Limits(app, header_bytes=settings.header_limit, header_count=settings.header_count_limit)
 
 
 def create_api(runtime: Runtime) -> FastAPI:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,30 +19,41 @@ from app.domain.errors import RelayError
 from app.domain.target_urls import UrlPolicy
 from app.egress.client import Egress
 from app.services import bootstrap, credentials
+from app.services.backfill import KIND as BACKFILL
+from app.services.backfill import Backfills
+from app.services.backfilling import BackfillJob
 from app.services.browse import Browse
 from app.services.bundle import Services
 from app.services.checking import CheckTarget
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
+from app.services.enrichment import Enrichment
 from app.services.grants import Grants
 from app.services.idempotency import Idempotency
 from app.services.ingest import Ingest
-from app.services.jobs import JobRunner, Jobs
+from app.services.jobs import JobKind, JobRunner, Jobs
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
+from app.services.network_counts import NetworkCounts
+from app.services.platform_api import PlatformApi
 from app.services.preview import PreviewTarget
 from app.services.quarantine import Quarantine
+from app.services.reconcile import KIND as RECONCILE
+from app.services.reconcile import Reconciliations
+from app.services.reconciling import ReconcileJob
 from app.services.record import Recorder
 from app.services.replay import KIND as REPLAY
 from app.services.replay import Replays
 from app.services.replaying import ReplayJob
+from app.services.set_up_network import SetUpNetwork
 from app.services.steer_deliveries import SteerDeliveries
 from app.services.upkeep import Upkeep
 from app.services.verdict import Verdict
 from app.settings import Settings
 from app.store import schema, wakeups
-from app.store.database import Database, open_database
+from app.store.database import Database
+from app.store.opening import open_database
 from app.store.sealing import Sealer
 from app.telemetry import Metrics
 from app.worker.dispatcher import Dispatcher
@@ -94,6 +106,15 @@ class Runtime:
             on_refusal=lambda host, why: _log.warning("egress.refused", host=host, why=why),
         )
         self.grants = Grants(self.database, self.sealer, clock)
+        self.platform = PlatformApi(
+            self.database, self.sealer, self.egress, per_second=settings.platform_rate
+        )
+        self.reconciliations = Reconciliations(
+            self.database,
+            clock,
+            retention_days=settings.retention_days,
+            arrived=self._job_made,
+        )
         self.worker = _Worker(self) if worker else None
         self.services = self._services()
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,25 +122,28 @@ class Runtime:
     def _services(self) -> Services:
         settings, database, clock = self.settings, self.database, self.clock
         ingest = Ingest(database, self.configuration, clock, self._arrived)
+        urls = UrlPolicy(
+            addresses=self.addresses,
+            require_https=settings.https_required,
+            denied_hosts=_own_hosts(settings),
+        )
+        manage = ManageSources(
+            database,
+            self.sealer,
+            clock,
+            public_url=settings.resolved_public_url,
+            rotation_overlap=settings.rotation_overlap,
+            urls=urls,
+        )
         return Services(
             ingest=ingest,
             configuration=self.configuration,
-            sources=ManageSources(
-                database,
-                self.sealer,
-                clock,
-                public_url=settings.resolved_public_url,
-                rotation_overlap=settings.rotation_overlap,
-            ),
+            sources=manage,
             targets=ManageTargets(
                 database,
                 self.sealer,
                 clock,
-                urls=UrlPolicy(
-                    addresses=self.addresses,
-                    require_https=settings.https_required,
-                    denied_hosts=_own_hosts(settings),
-                ),
+                urls=urls,
                 rotation_overlap=settings.rotation_overlap,
             ),
             api_keys=ManageApiKeys(database, clock, admin_digests=_admin_digests(settings)),
@@ -128,6 +152,8 @@ class Runtime:
             deliveries=SteerDeliveries(database, clock, self._arrived),
             quarantine=Quarantine(database, clock, ingest),
             replays=Replays(database, self.configuration, clock, self._job_made),
+            reconciliations=self.reconciliations,
+            backfills=Backfills(database, self.configuration, self.platform, clock, self._job_made),
             jobs=Jobs(database, clock),
             previews=PreviewTarget(database, self.configuration, clock),
             checks=CheckTarget(
@@ -137,6 +163,19 @@ class Runtime:
                 clock,
                 grants=self.grants,
                 attempt_timeout=settings.attempt_timeout,
+            ),
+            platform=self.platform,
+            setups=SetUpNetwork(
+                database,
+                manage,
+                self.platform,
+                NetworkCounts(
+                    database, self.platform, clock, retention_days=settings.retention_days
+                ),
+                clock,
+                urls=urls,
+                public_url=settings.resolved_public_url,
+                overlap=settings.rotation_overlap,
             ),
         )
 
@@ -182,12 +221,15 @@ class Runtime:
             await self.database.close()
 
     async def _stop_worker(self, worker: _Worker) -> None:
+        await worker.enrichment.stop()
         try:
             if self._tasks:
                 await worker.dispatcher.stop(self.settings.grace)
         except RelayError as error:
             # What could not be given back is taken back when its lease ends.
             _log.warning("runtime.stop", error=error.detail)
+        finally:
+            await worker.enrichment.stop()
 
     async def ready(self) -> Readiness:
         """Whether the database answers with the right schema, and the worker runs."""
@@ -239,6 +281,12 @@ class _Worker:
         settings, owner = runtime.settings, identity()
         self._metrics = runtime.metrics
         self._configuration = runtime.configuration
+        self.enrichment = Enrichment(
+            runtime.platform,
+            runtime.configuration,
+            runtime.clock,
+            wait=settings.enrichment_wait,
+        )
         dispatch = Dispatch(
             runtime.database,
             runtime.configuration,
@@ -248,6 +296,7 @@ class _Worker:
             owner=owner,
             lease=settings.lease,
             attempt_timeout=settings.attempt_timeout,
+            enrichment=self.enrichment,
         )
         recorder = Recorder(
             runtime.database,
@@ -261,14 +310,26 @@ class _Worker:
         self.dispatcher = Dispatcher(
             dispatch, recorder, runtime.clock, slots=settings.max_in_flight
         )
-        replay = ReplayJob(runtime.database, runtime.configuration, runtime.clock)
+        kinds = self._job_kinds(runtime)
         self.jobs = JobsLoop(
-            JobRunner(
-                runtime.database, runtime.clock, {REPLAY: replay}, owner=owner, arrived=self.wake
-            )
+            JobRunner(runtime.database, runtime.clock, kinds, owner=owner, arrived=self.wake)
         )
         upkeep = Upkeep(runtime.database, runtime.clock, retention_days=settings.retention_days)
-        self.upkeep = UpkeepLoop(upkeep, self.wake)
+        self.upkeep = UpkeepLoop(
+            upkeep,
+            self.wake,
+            reconciliations=runtime.reconciliations,
+            reconcile_every=timedelta(seconds=settings.reconcile_every),
+        )
+
+    def _job_kinds(self, runtime: Runtime) -> dict[str, JobKind]:
+        parts = (runtime.database, runtime.configuration)
+        platform, clock = runtime.platform, runtime.clock
+        return {
+            REPLAY: ReplayJob(*parts, clock),
+            RECONCILE: ReconcileJob(*parts, platform, clock, arrived=self.wake),
+            BACKFILL: BackfillJob(*parts, platform, clock, arrived=self.wake),
+        }
 
     def wake(self) -> None:
         """News were queued, or leases given back."""

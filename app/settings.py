@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     embedded_worker: bool = Field(
         True, description="Deliver from inside the API process; false where `relay worker` runs."
     )
+    worker_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port on which `relay worker` answers /health/live, /health/ready and /metrics. 0: none.",
+    )
     processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
     body_limit: int = Field(
         1_048_576, ge=1024, le=67_108_864, description="Largest request body, in bytes."
@@ -92,8 +98,22 @@ class Settings(BaseSettings):
         32_768, ge=4096, le=1_048_576, description="Largest sum of request header bytes."
     )
     header_count_limit: int = Field(100, ge=20, le=1000, description="Most request header fields.")
+    header_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="Seconds within which the head of a request must be complete; also how long a new connection may say nothing.",
+    )
+    keep_alive_timeout: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        description="Seconds a connection is kept after an answer. Longer than a proxy in front keeps its own.",
+    )
     max_connections: int = Field(
-        2_000, ge=10, description="Most simultaneous inbound connections per process; more get 503."
+        2_000,
+        ge=10,
+        description="Most simultaneous inbound connections per process; more get 503, and over twice as many are closed.",
     )
     dedupe_window: int = Field(
         600,
@@ -104,11 +124,17 @@ class Settings(BaseSettings):
     attempt_timeout: float = Field(
         20.0, gt=0, le=300, description="Seconds one attempt may take in all, DNS included."
     )
+    enrichment_wait: float = Field(
+        2.0,
+        ge=0,
+        le=10,
+        description="Most seconds a delivery to a CRM or analytics waits for what the source's own API knows besides; 0 never asks.",
+    )
     lease: float = Field(
         60.0,
         gt=0,
         le=3600,
-        description="Seconds a worker may hold a delivery; over attempt_timeout.",
+        description="Seconds a worker may hold a delivery; over attempt_timeout and enrichment_wait.",
     )
     grace: float = Field(
         25.0, ge=0, le=300, description="Seconds a stopping worker lets running attempts finish."
@@ -118,6 +144,17 @@ class Settings(BaseSettings):
     )
     retention_days: int = Field(
         30, ge=1, le=3650, description="Days that settled events, bodies and attempts are kept."
+    )
+    reconcile_every: int = Field(
+        21_600,
+        ge=0,
+        description="Seconds after which each source with API access is asked for events that never arrived. 0: only when told to.",
+    )
+    platform_rate: float = Field(
+        5.0,
+        gt=0,
+        le=1000,
+        description="Requests per second that one network's own API is asked at most, per process.",
     )
     rotation_overlap: int = Field(
         86_400, ge=0, description="Seconds an old secret stays valid after a rotation."
@@ -177,9 +214,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.lease <= self.attempt_timeout + 5:
+        if self.lease <= self.attempt_timeout + max(5, self.enrichment_wait + 3):
             raise ValueError(
-                "RELAY_LEASE must be at least 5 seconds longer than RELAY_ATTEMPT_TIMEOUT:"
+                "RELAY_LEASE must be at least 5 seconds longer than RELAY_ATTEMPT_TIMEOUT, and 3"
+                " seconds longer than it and RELAY_ENRICHMENT_WAIT together:"
                 " a delivery would be taken over while it is still being sent"
             )
         if self.environment == "production":

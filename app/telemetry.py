@@ -118,11 +118,21 @@ class Metrics:
             buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=self.registry,
         )
+        self._accepted: dict[tuple[str, bool], Counter] = {}
         self.in_flight = Gauge(
             "relay_deliveries_in_flight",
             "Deliveries this process holds.",
             registry=self.registry,
         )
+
+    def accepted(self, source: str, duplicate: bool) -> None:  # noqa: FBT001  the door's own words
+        """Count an event of `source`."""
+        counter = self._accepted.get((source, duplicate))
+        if counter is None:
+            # Looking a counter up by its labels is dearer than to count.
+            counter = self.events.labels(source, str(duplicate).lower())
+            self._accepted[source, duplicate] = counter
+        counter.inc()
 
     def text(self) -> bytes:
         """The exposition text Prometheus reads."""

@@ -1,5 +1,7 @@
 """`make bench`: ingest, drain and latency on both databases, each against its yardstick.
 
+`--only batches` counts the calls of the destinations that take batches instead.
+
 Absolute figures belong to the machine; the ratios are what counts, and each comes from one run.
 """
 
@@ -20,7 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import history, latency, yardsticks
+from benchmarks import batches, history, latency, yardsticks
 from benchmarks.parts import BODY, ROOT, Relay, Sink, databases, folder, free_port, send
 
 _ENVELOPE_BYTES = 3_300
@@ -152,6 +154,9 @@ def _options() -> argparse.Namespace:
         "--history", type=int, default=0, help="past events to measure with as well"
     )
     parser.add_argument("--waiting", type=int, default=0, help="deliveries for the memory figure")
+    parser.add_argument(
+        "--batch-events", type=int, default=10_000, help="events a vendor, for --only batches"
+    )
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--only", nargs="+", default=["ingest", "drain", "latency"])
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/latest.json")
@@ -182,6 +187,11 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
             found["drain_1_history"], _ = fresh(drain, options.count, 1, past=options.history)
     if "latency" in options.only:
         found["latency"] = fresh(latencies, options.seconds)
+    if "batches" in options.only:
+        found["batches"] = {
+            vendor: fresh(batches.measure, vendor, options.batch_events)
+            for vendor in batches.VENDORS
+        }
     if options.waiting:
         found["resident_mebibytes"] = fresh(memory, options.waiting)
     return found
@@ -190,6 +200,7 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
 def _show(found: dict[str, Any]) -> None:
     console = Console(width=100)
     rates = Table("database", "what", "per second", "yardstick", "ratio")
+    calls = Table("database", "destination", "calls per 10 000 events", "events a second")
     times = Table("database", "events/s", "median ms", "99th percentile ms", "arrived")
     for name in ("sqlite", "postgresql"):
         values = found.get(name, {})
@@ -218,9 +229,11 @@ def _show(found: dict[str, Any]) -> None:
                 f"{row['p99_ms']:.1f}",
                 f"{row['arrived']} of {row['sent']}",
             )
+        for vendor, row in values.get("batches", {}).items():
+            calls.add_row(name, vendor, f"{row['calls']:,.0f}", f"{row['rate']:,.0f}")
         if "resident_mebibytes" in values:
             rates.add_row(name, "resident MiB", f"{values['resident_mebibytes']:.0f}", "200", "")
-    for table in (rates, times):
+    for table in (rates, times, calls):
         if table.row_count:
             console.print(table)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from app.store import schema
-from app.store.database import WriteConnection, open_database
+from app.store.database import WriteConnection
+from app.store.opening import open_database
 
 _NUMBERS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ",

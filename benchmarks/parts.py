@@ -43,12 +43,12 @@ def free_port() -> int:
 
 
 class Sink:
-    """The counting sink, in a process of its own."""
+    """A counting sink, in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "benchmarks.sink") -> None:
         self.port = free_port()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sink", str(self.port)],
+            [sys.executable, "-m", module, str(self.port)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from app.settings import Settings
-from app.store.database import open_database
+from app.store.opening import open_database
 from app.store.tables import metadata
 
 

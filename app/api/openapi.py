@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api import openapi_examples, openapi_ingest, openapi_webhooks
+from app.api import openapi_details, openapi_examples, openapi_ingest, openapi_webhooks
 from app.api.problems import MEDIA_TYPE, PROBLEM_RESPONSES, PROBLEM_SCHEMA
 from app.domain import strict_json
 
@@ -24,7 +24,9 @@ _DESCRIPTION = """
 **Targets** receive what stands under *Webhooks*, signed by the Standard Webhooks specification.
 
 Every refusal is a problem document (RFC 9457); `type` names the problem and never changes.
-Times are RFC 3339 in UTC; lists come in pages, newest first.
+Times are RFC 3339 in UTC; lists come in pages, newest first, and `next` of a page is the `cursor`
+of the one after it.
+A POST that makes something can be sent again without harm when it carries an `Idempotency-Key`.
 """
 _TAGS: tuple[tuple[str, str], ...] = (
     ("Sources", "Who may send events, and how they prove it."),
@@ -33,6 +35,7 @@ _TAGS: tuple[tuple[str, str], ...] = (
     ("Deliveries", "Each event on its way to each target, with every attempt."),
     ("Quarantine", "Authenticated requests that could not be understood."),
     ("Replays", "Past events, sent again."),
+    ("Jobs", "Long work, such as replays: how far it is, and an end to it."),
     ("API keys", "Who may call /v1."),
     ("Catalogue", "The event types and connectors this version knows."),
     ("Statistics", "How the relay is doing, in one look."),
@@ -71,6 +74,7 @@ def build(app: FastAPI) -> Document:
     document["paths"] = {**openapi_ingest.paths(), **document["paths"]}
     document["webhooks"] = openapi_webhooks.webhooks()
     document["tags"] = [*openapi_ingest.tags(), *_tags(document)]
+    openapi_details.complete(document)
     _share_problems(document)
     openapi_examples.complete(document)
     return document

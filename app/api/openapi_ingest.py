@@ -10,7 +10,7 @@ from app.domain.catalogue import CATALOGUE, EventType, Sender, bridge_example
 
 Document = dict[str, Any]
 
-_REFUSALS = (400, 401, 404, 408, 409, 413, 415, 422, 431, 503)
+_REFUSALS = (400, 401, 404, 408, 409, 413, 415, 422, 429, 431, 503)
 _WHEN = {
     400: "The body cannot be read, or no event type can be found. With a valid credential the"
     " body is kept, and `quarantine_id` names it.",
@@ -18,6 +18,8 @@ _WHEN = {
     409: "The same id came before with another body.",
     415: "The body is compressed, or no JSON. With a valid credential it is kept.",
     422: "JSON, but not what this kind of source sends. With a valid credential it is kept.",
+    429: "The source has a `rate_per_second`, and sends faster. Nothing was kept; send it again"
+    " after `Retry-After`.",
     503: "The store is not available and nothing was stored; send it again after `Retry-After`.",
 }
 _ANSWER = {"id": "evt_01kr9x7m2a1c3e5g7h9j1k3m5n", "type": "payment_received", "duplicate": False}

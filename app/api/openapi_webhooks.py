@@ -55,6 +55,24 @@ _HEADERS: list[Document] = [
         "schema": {"type": "string"},
         "example": _SIGNATURE,
     },
+    {
+        "name": "relay-hop",
+        "in": "header",
+        "required": False,
+        "description": "How many relays of this kind the event has passed; a relay that receives"
+        " it again refuses to send it round for ever.",
+        "schema": {"type": "integer"},
+        "example": 1,
+    },
+    {
+        "name": "traceparent",
+        "in": "header",
+        "required": False,
+        "description": "The trace the event belongs to (W3C Trace Context), where its sender gave"
+        " one.",
+        "schema": {"type": "string"},
+        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    },
 ]
 _RESPONSES: Document = {
     "2XX": {"description": "The delivery succeeded; the answer's body is not read."},

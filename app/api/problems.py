@@ -61,6 +61,7 @@ _BY_STATUS: dict[int, type[RelayError]] = {
         refusals.HeadersTooLarge,
         InternalError,
         refusals.NotImplementedYet,
+        refusals.PlatformRefused,
         refusals.StoreUnavailable,
     )
 }
@@ -73,6 +74,7 @@ _DETAILS = {
     409: "A source of this name exists already; a name is used once.",
     422: "These fields are not valid: #/settings/url.",
     500: "Something went wrong inside the relay; the cause stands in its log.",
+    502: "network.example refused the API key and secret (401, rest_forbidden).",
     503: "The store is not available; nothing was stored. Send the request again.",
 }
 

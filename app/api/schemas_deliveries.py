@@ -86,7 +86,9 @@ class ExchangeAnswer(AnswerBody):
     body_excerpt: str | None = Field(description="How the answer's body begins.")
     truncated: bool = Field(description="True when the body was longer than the excerpt.")
     error: str | None = Field(description="What went wrong when no answer came back.")
-    detail: str | None = Field(description="The same in a sentence.")
+    detail: str | None = Field(
+        description="The same in a sentence; of a question to the source's own API, what was found."
+    )
 
 
 class AttemptAnswer(AnswerBody):

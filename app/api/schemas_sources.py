@@ -9,6 +9,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from app.api.schemas_common import REQUEST_CONFIG, AnswerBody, RequestBody, with_examples
+from app.services.api_access import ApiKeys
 from app.services.manage_sources import SourceWithCredentials
 from app.services.source_definition import SourceDraft
 from app.sources.registry import KNOWN_KINDS
@@ -18,7 +19,8 @@ _EXAMPLE = {
     "name": "my-network",
     "kind": "ultimate_multisite",
     "strict": False,
-    "settings": {},
+    "settings": {"api_url": "https://network.example"},
+    "api_access": True,
     "ingest_url": "https://relay.example/webhooks/my-network",
     "created_at": "2026-11-23T19:09:31Z",
     "updated_at": "2026-11-23T19:09:31Z",
@@ -43,8 +45,8 @@ SourceSettingsObject = Annotated[
     dict[str, Any],
     Field(
         description="`dedupe_window`: seconds (0 to 604800) within which the same content from a"
-        " sender without ids is one event; absent or null: RELAY_DEDUPE_WINDOW. Some kinds have"
-        " more, such as `mapping`: docs/senders.md lists them.",
+        " sender without ids is one event; absent or null: RELAY_DEDUPE_WINDOW."
+        " `rate_per_second`: how fast the sender may send. Some kinds have more, such as `mapping`: docs/senders.md lists them.",
         examples=[{"dedupe_window": 600}],
     ),
 ]
@@ -70,6 +72,45 @@ NewSecret = Annotated[
 ]
 
 
+class ApiAccess(RequestBody):
+    """The keys to the REST API of the sender's own network. They are kept sealed, never shown."""
+
+    api_key: str = Field(
+        description="The API key of the network (Settings, API & Webhooks).",
+        examples=["kQ2vXr8LmT4bNc6Zp1Yd"],
+    )
+    api_secret: str = Field(
+        description="The API secret that stands beside it.", examples=["wE5sJ9aHf3Ug7Ri0Ko2M"]
+    )
+    wp_user: str | None = Field(
+        None,
+        description="A WordPress user who may list users: for customers' email addresses, which the"
+        " network's own API does not tell.",
+        examples=["relay"],
+    )
+    wp_application_password: str | None = Field(
+        None, description="An application password of that user, made in the user's profile."
+    )
+
+    def keys(self) -> ApiKeys:
+        """What the service takes."""
+        return ApiKeys(**self.model_dump())
+
+
+CreatedAccess = Annotated[
+    ApiAccess | None,
+    Field(
+        description="Only for `ultimate_multisite`, together with the setting `api_url`: lets the"
+        " relay set the network up, find events that never came, and read customers who are there"
+        " already. It is not answered."
+    ),
+]
+ChangedAccess = Annotated[
+    ApiAccess | None,
+    Field(description="Replaces the keys as a whole; null takes them away. They are not answered."),
+]
+
+
 class CreateSource(RequestBody):
     """A sender to register."""
 
@@ -81,6 +122,7 @@ class CreateSource(RequestBody):
     strict: Strict = False
     settings: SourceSettingsObject = Field(default_factory=dict)
     signing_secret: ChosenSecret = None
+    api_access: CreatedAccess = None
 
     def draft(self) -> SourceDraft:
         """What the service takes."""
@@ -90,6 +132,7 @@ class CreateSource(RequestBody):
             strict=self.strict,
             settings=self.settings,
             signing_secret=self.signing_secret,
+            api_access=self.api_access.keys() if self.api_access else None,
         )
 
 
@@ -100,6 +143,7 @@ class ChangeSource(TypedDict):
     strict: NotRequired[Strict]
     settings: NotRequired[SourceSettingsObject]
     signing_secret: NotRequired[NewSecret]
+    api_access: NotRequired[ChangedAccess]
 
 
 class RotateSource(RequestBody):
@@ -118,6 +162,9 @@ class SourceAnswer(AnswerBody):
     kind: str
     strict: bool
     settings: dict[str, Any]
+    api_access: bool = Field(
+        description="Whether the relay has keys to the REST API of the sender's network."
+    )
     ingest_url: str = Field(description="Where the sender posts events; `/<event type>` follows.")
     created_at: datetime
     updated_at: datetime

@@ -94,11 +94,14 @@ async def change_source(
 
     The next event on every node is read by the new rules.
     """
+    keys = payload.get("api_access")
     changed = await services.sources.update(
         source_id,
         strict=payload.get("strict"),
         settings=payload.get("settings"),
         signing_secret=payload.get("signing_secret"),
+        api_access=keys.keys() if keys else None,
+        forget_api_access="api_access" in payload and keys is None,
     )
     return SourceAnswer.model_validate(changed)
 

@@ -37,10 +37,13 @@ async def check_target(
 async def prepare_target(
     target_id: TargetId, _principal: WriteAccess, services: ServicesOf
 ) -> CheckAnswer:
-    """Makes the fields that the connector's default mapping writes to; HubSpot's properties today.
+    """Makes the fields that the connector's default mapping writes to.
 
+    These are HubSpot's properties (of deals too where they are on), Brevo's attributes,
+    Mailchimp's merge fields, and the custom fields of ActiveCampaign and of Pipedrive, whose keys
+    the verdict says.
     What is there already is left as it is. The credential needs the right to make them
-    (crm.schemas.contacts.write).
+    (HubSpot's crm.schemas.contacts.write and crm.schemas.deals.write).
     """
     return CheckAnswer.model_validate(await services.checks.prepare(target_id))
 

@@ -120,4 +120,5 @@ def _attempt(attempt: AttemptView) -> tuple[object, ...]:
 
 def _exchange(exchange: dict[str, Any]) -> str:
     answer = exchange["status"] or exchange["error"] or "no answer"
-    return f"{exchange['method']} {exchange['url']} -> {answer}"
+    detail = f" ({exchange['detail']})" if exchange["detail"] else ""
+    return f"{exchange['method']} {exchange['url']} -> {answer}{detail}"

@@ -37,8 +37,8 @@ def list_events(
         output.json(found.items)
         return
     output.table(
-        ("received", "type", "source", "about", "test", "id"),
-        ((e.received_at, e.type, e.source, e.subject, e.test, e.id) for e in found.items),
+        ("received", "type", "source", "about", "test", "origin", "id"),
+        ((e.received_at, e.type, e.source, e.subject, e.test, e.origin, e.id) for e in found.items),
         empty="There is no such event.",
     )
 
@@ -71,6 +71,7 @@ def show(
             ("occurred", found.occurred_at),
             ("received", found.received_at),
             ("sender's id", found.external_id),
+            ("origin", found.origin),
         ]
     )
     deliveries.show(its_deliveries, empty="No target wanted it.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from app.cli import reach, session
+from app.cli import network_checks, reach, session
 from app.cli.finding import Finding, State
 from app.cli.settings_checks import KEY_FILE
 from app.domain.addresses import AddressPolicy
@@ -17,7 +17,8 @@ from app.services import bootstrap
 from app.services.configuration import ConfigurationCache
 from app.settings import Settings
 from app.store import schema, sources, targets
-from app.store.database import Database, ReadConnection, open_database
+from app.store.database import Database, ReadConnection
+from app.store.opening import open_database
 from app.store.sealing import SealBroken, Sealer
 
 #: Microseconds the database's clock may be off before leases and signatures suffer.
@@ -55,7 +56,14 @@ async def _checks(settings: Settings, database: Database) -> AsyncIterator[Findi
     yield key
     if sealer is None:
         return
-    for finding in await _targets(settings, database, sealer):
+    policy = AddressPolicy(
+        allowed_networks=settings.allowed_private_networks,
+        denied_networks=settings.denied_networks,
+        nat64=settings.nat64,
+    )
+    for finding in await _targets(settings, database, sealer, policy):
+        yield finding
+    for finding in await network_checks.all_of(settings, database, sealer, policy):
         yield finding
 
 
@@ -134,20 +142,17 @@ def _sealed(connection: ReadConnection) -> Iterator[tuple[str, str, str]]:
     )
     for kind, rows in kinds:
         for row in rows:
-            for column in ("signing_secret", "previous_signing_secret", "settings"):
+            for column in ("signing_secret", "previous_signing_secret", "settings", "api_access"):
                 text = getattr(row, f"{column}_sealed", None)
                 if text is not None:
                     yield f"{kind} {row.name}", f"{kind}s/{row.id}/{column}", text
 
 
-async def _targets(settings: Settings, database: Database, sealer: Sealer) -> list[Finding]:
+async def _targets(
+    settings: Settings, database: Database, sealer: Sealer, policy: AddressPolicy
+) -> list[Finding]:
     cache = ConfigurationCache(database, sealer, system_clock, dedupe_window=settings.dedupe_window)
     usable = (await cache.refresh()).targets
-    policy = AddressPolicy(
-        allowed_networks=settings.allowed_private_networks,
-        denied_networks=settings.denied_networks,
-        nat64=settings.nat64,
-    )
     urls: dict[str, str] = {}
     found: list[Finding] = []
     for row in await database.read(targets.list_all):

@@ -13,9 +13,11 @@ from app.cli.options import AsJson, Limit
 from app.runtime import Runtime
 from app.services.jobs import JobState, JobView
 
-commands = typer.Typer(invoke_without_command=True, help="Long work, such as replays.")
+commands = typer.Typer(
+    invoke_without_command=True, help="Long work: replays, reconciliations and backfills."
+)
 
-_Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id (rpl_…).")]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id (rpl_…, rcn_…, bkf_…).")]
 _LOOK_SECONDS = 0.5
 
 
@@ -41,16 +43,21 @@ def list_jobs(context: typer.Context, *, limit: Limit = 50, as_json: AsJson = Fa
 @commands.command()
 def watch(job: _Id) -> None:
     """Show how far a job is until it is over; exit code 0 when it is done."""
-    ended = session.operate(lambda runtime: _watch(runtime, job))
-    output.say(_in_words(ended))
-    if ended.state is not JobState.DONE:
-        raise typer.Exit(session.FAILED)
+    follow(job)
 
 
 @commands.command()
 def cancel(job: _Id) -> None:
     """Stop a job; what it did stays done."""
     output.say(_in_words(session.operate(lambda runtime: runtime.services.jobs.cancel(job))))
+
+
+def follow(job_id: str) -> None:
+    """Show a job until it is over; the command fails when it does not end well."""
+    ended = session.operate(lambda runtime: _watch(runtime, job_id))
+    output.say(_in_words(ended))
+    if ended.state is not JobState.DONE:
+        raise typer.Exit(session.FAILED)
 
 
 async def _watch(runtime: Runtime, job_id: str) -> JobView:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import deliveries, events, jobs, keys, sources, targets
+from app.cli import connectors, deliveries, events, jobs, keys, setup, sources, targets
 from app.cli.check import check
 from app.cli.migrate import migrate
+from app.cli.network_jobs import backfill, reconcile
 from app.cli.replay import replay
 from app.cli.send import send
 from app.cli.serve import serve
@@ -19,14 +20,16 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for run in (serve, worker, migrate, check, send, replay):
+for run in (serve, worker, migrate, check, send, replay, reconcile, backfill):
     cli.command()(run)
 for name, group in (
     ("keys", keys.commands),
     ("sources", sources.commands),
     ("targets", targets.commands),
+    ("connectors", connectors.commands),
     ("events", events.commands),
     ("deliveries", deliveries.commands),
     ("jobs", jobs.commands),
+    ("setup", setup.commands),
 ):
     cli.add_typer(group, name=name)

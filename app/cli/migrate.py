@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.cli import output, session
 from app.settings import Settings
 from app.store import schema
-from app.store.database import open_database
+from app.store.opening import open_database
 
 
 def migrate() -> None:

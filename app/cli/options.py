@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,3 +11,16 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 #: How much of a long list.
 Limit = Annotated[int, typer.Option(min=1, max=200, help="How many, the newest first.")]
+#: Follow a job that was just started.
+Watch = Annotated[bool, typer.Option("--watch", help="Show how far it is until it is over.")]
+
+
+def moment(text: str) -> datetime:
+    """A time or a day, in UTC where no zone is given."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            "use a day or RFC 3339, such as 2026-11-23 or 2026-11-23T19:09:31Z"
+        ) from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -7,7 +7,8 @@ A sender that reads problem documents must be able to read these as well.
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -16,8 +17,16 @@ from app.domain import strict_json
 from app.domain.errors import InvalidRequest, RelayError, TooManyConnections
 
 
-def _answer(error: RelayError) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The header fields and the body of a refusal."""
+class Refusal(NamedTuple):
+    """An answer that is always the same."""
+
+    status: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def refusal(error: RelayError) -> Refusal:
+    """The problem document of an error, as an answer after which the connection is closed."""
     body = strict_json.write(
         {
             "type": error.slug,
@@ -32,13 +41,14 @@ def _answer(error: RelayError) -> tuple[list[tuple[bytes, bytes]], bytes]:
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"connection", b"close"),
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
     ]
-    given = error.headers.items()
-    return [*headers, *((name.lower().encode(), value.encode()) for name, value in given)], body
+    status = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
+    return Refusal(status.encode("ascii"), headers, body)
 
 
-_MALFORMED = _answer(InvalidRequest("The request is not valid HTTP/1.1."))
-_TOO_MANY = _answer(
+_MALFORMED = refusal(InvalidRequest("The request is not valid HTTP/1.1."))
+_TOO_MANY = refusal(
     TooManyConnections(
         "This process has as many connections as it may have; try again.",
         headers={"Retry-After": "1"},
@@ -51,10 +61,13 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request; `msg` is uvicorn's word for it."""
-        headers, body = _MALFORMED
-        fields = [*self.server_state.default_headers, *headers]
+        self.refuse(_MALFORMED)
+
+    def refuse(self, answer: Refusal) -> None:
+        """Answer what never became a request, and close the connection."""
+        fields = [*self.server_state.default_headers, *answer.headers]
         lines = [b"%b: %b\r\n" % field for field in fields]
-        self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", body]))
+        self.transport.write(b"".join([answer.status, *lines, b"\r\n", answer.body]))
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -62,6 +75,5 @@ class ProblemProtocol(HttpToolsProtocol):
 
 
 async def _too_many(_scope: Any, _receive: Any, send: Any) -> None:
-    headers, body = _TOO_MANY
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": 503, "headers": _TOO_MANY.headers})
+    await send({"type": "http.response.body", "body": _TOO_MANY.body})

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
 
 from app.cli import output, session
-from app.cli.options import AsJson
+from app.cli.options import AsJson, moment
 from app.services.jobs import JobView
 from app.services.replay import ReplayRequest
-
-
-def _moment(text: str) -> datetime:
-    """A time or a day, in UTC where no zone is given."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            "use a day or RFC 3339, such as 2026-11-23 or 2026-11-23T19:09:31Z"
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def replay(
@@ -29,10 +18,10 @@ def replay(
     target: Annotated[str, typer.Option(help="A target's name or id; it may be new.")],
     since: Annotated[
         datetime | None,
-        typer.Option(parser=_moment, metavar="TIME", help="Only what came then or later."),
+        typer.Option(parser=moment, metavar="TIME", help="Only what came then or later."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=_moment, metavar="TIME", help="Only what came before.")
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only what came before.")
     ] = None,
     event_type: Annotated[
         str | None, typer.Option("--type", help="A type, or a pattern such as payment_*.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
@@ -14,7 +13,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.cli import greeting, listening, lookup, session
-from app.cli.problem_protocol import ProblemProtocol
+from app.cli.server_config import allow_open_files, server_config
 from app.domain.clock import system_clock
 from app.domain.errors import RelayError
 from app.main import create_app
@@ -62,6 +61,7 @@ def _application(settings: Settings) -> Any:
 def _start(settings: Settings, sockets: list[socket.socket]) -> None:
     session.make_folder(settings)
     start = session.run(_prepare(settings))
+    allow_open_files(settings)
     listening.listen(sockets)
     greeting.show(settings, start)
     if settings.processes > 1:
@@ -113,20 +113,4 @@ def _serve_many(settings: Settings, sockets: list[socket.socket]) -> None:
 
 
 def _config(settings: Settings, app: str | Callable[[], Any]) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        factory=True,
-        workers=settings.processes,
-        loop="uvloop",
-        http=ProblemProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Nothing here asks for the sender's address or scheme: forged X-Forwarded-* mean nothing.
-        proxy_headers=False,
-        limit_concurrency=settings.max_connections,
-        backlog=listening.BACKLOG,
-        timeout_graceful_shutdown=math.ceil(settings.grace),
-    )
+    return server_config(settings, app, factory=True, workers=settings.processes)

@@ -23,7 +23,8 @@ from app.domain.errors import ConfigurationError, RelayError, StoreUnavailable
 from app.runtime import Runtime
 from app.settings import Settings
 from app.store import schema
-from app.store.database import Database, parse_url
+from app.store.database import Database
+from app.store.opening import parse_url
 from app.telemetry import configure_logging, redact
 
 FAILED = 1

@@ -10,6 +10,7 @@ from app.cli import lookup, output, pairs, session
 from app.cli.options import AsJson
 from app.domain import strict_json
 from app.runtime import Runtime
+from app.services.checking import Checked
 from app.services.target_definition import RateLimit, RetrySetting, TargetDraft
 from app.services.target_views import Target, TargetWithSecret
 
@@ -136,6 +137,22 @@ def resume(target: _NameOrId) -> None:
         return await runtime.services.targets.resume((await _found(runtime, target)).id)
 
     _say_status(session.operate(work))
+
+
+@commands.command()
+def prepare(target: _NameOrId, *, as_json: AsJson = False) -> None:
+    """Make in the destination the fields that the default mapping writes to; others are left alone."""
+
+    async def work(runtime: Runtime) -> Checked:
+        return await runtime.services.checks.prepare((await _found(runtime, target)).id)
+
+    checked = session.operate(work)
+    if as_json:
+        output.json(checked)
+    else:
+        output.say(checked.verdict)
+    if checked.ok is False:
+        raise typer.Exit(session.FAILED)
 
 
 @commands.command("rotate-secret")

@@ -1,13 +1,21 @@
-"""`relay worker`: deliver, and nothing else."""
+"""`relay worker`: deliver, and nothing else; on a port of its own it says how it is."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Annotated
 
-from app.cli import output, session
+import typer
+import uvicorn
+
+from app.cli import listening, output, session
+from app.cli.server_config import allow_open_files, server_config
 from app.domain.errors import RelayError
+from app.main import create_health_app
 from app.runtime import Runtime, spare_the_collector
 from app.settings import Settings
 
@@ -19,22 +27,70 @@ class WorkerStopped(RelayError):
     """A loop of the worker ended by itself; whoever started the process should start it again."""
 
 
-def worker() -> None:
+class _Server(uvicorn.Server):
+    """A server inside a process that listens to signals itself."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def worker(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Instead of RELAY_WORKER_PORT: answer /health/live, /health/ready and /metrics"
+            " there.",
+        ),
+    ] = None,
+) -> None:
     """Deliver queued events until SIGTERM or Ctrl-C, without an API."""
     with session.plain_errors():
-        settings = session.load_settings()
-        session.run(_work(settings))
+        settings = session.load_settings(worker_port=port)
+        allow_open_files(settings)
+        if not settings.worker_port:
+            session.run(_work(settings))
+            return
+        with listening.bound(settings.host, settings.worker_port) as sockets:
+            session.run(_work(settings, sockets))
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, sockets: Sequence[socket.socket] = ()) -> None:
     stop = _stop_signal()
-    async with session.running(settings, worker=True) as runtime:
+    async with (
+        session.running(settings, worker=True) as runtime,
+        _answering(runtime, sockets),
+    ):
         output.say(
             f"Delivering from {session.database_name(settings)}, at most"
             f" {settings.max_in_flight} at a time. Stop with Ctrl-C."
         )
+        for one in sockets:
+            output.say("Health and metrics are on {} port {}.".format(*one.getsockname()))
         spare_the_collector()
         await _watch(runtime, stop)
+
+
+@asynccontextmanager
+async def _answering(runtime: Runtime, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """Serve the worker's health and metrics on these sockets, if there are any."""
+    if not sockets:
+        yield
+        return
+    listening.listen(sockets)
+    app = create_health_app(runtime)
+    # The runtime lives longer than the server, so the server does not start or stop it.
+    server = _Server(server_config(runtime.settings, app, lifespan="off"))
+    serving = asyncio.create_task(server.serve([*sockets]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _watch(runtime: Runtime, stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from app.connectors.activecampaign_contact import (
     DEFAULT_MAPPING,
+    FIELDS,
     Contact,
     contact_of,
     wrong_fields,
@@ -30,6 +31,7 @@ from app.connectors.activecampaign_replies import (
     field_numbers,
     is_id,
     knows_list,
+    new_field,
     taggings,
     was_tracked,
 )
@@ -41,6 +43,7 @@ from app.connectors.contact_fields import why_no_contact
 from app.connectors.contact_markers import MarkerId, Markers
 from app.connectors.lifecycle import Happening, happening
 from app.connectors.mapping import unusable_mapping
+from app.connectors.preparing import Making, listing, make_missing
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
@@ -51,6 +54,8 @@ from app.domain.outcome import Outcome, OutcomeKind, delivered, rejected, retry,
 EVENTS_URL = "https://trackcmp.net/event"
 _LONGEST_EVENT = 32
 _SUBSCRIBED = 1
+#: A custom field shows on a contact through a list; this stands for all of them.
+_ALL_LISTS = "0"
 
 
 class ActiveCampaignSettings(ConnectorSettings):
@@ -94,7 +99,8 @@ class ActiveCampaignSettings(ConnectorSettings):
         default="all",
         description="Without a mapping: `all` also writes the custom fields PLAN,"
         " MEMBERSHIP_STATUS (text), SIGNUP_DATE (date), CHURNED_AT, LAST_PAYMENT_AT and"
-        " LAST_PAYMENT_FAILED_AT (date and time), as far as the account has them;"
+        " LAST_PAYMENT_FAILED_AT (date and time), as far as the account has them (preparing the"
+        " target makes them);"
         " `standard_only` writes address and name.",
     )
     event_account: str | None = Field(
@@ -162,6 +168,28 @@ class ActiveCampaign(Connector[ActiveCampaignSettings]):
     def check(self, assignment: Assignment) -> Flow:
         """Read who the key belongs to."""
         return asked(self._get("/users/me"), assignment, RULES, self._secrets)
+
+    def prepare(self, assignment: Assignment) -> Flow | None:
+        """Make the custom fields that the account lacks, and show them in all lists."""
+        if self.target.settings.fields == "standard_only":
+            return None
+        return self._prepare(assignment)
+
+    def _prepare(self, assignment: Assignment) -> Flow:
+        response = yield listing(f"{self._api}/fields?limit=100", self._headers)
+        if not response.is_success:
+            return self._failed(response, assignment)
+        there = {**field_numbers(response), **self.target.settings.field_ids}
+
+        def make(tag: str) -> Making:
+            response = yield self._send("POST", "/fields", {"field": FIELDS[tag]})
+            number = new_field(response) if response.is_success else None
+            if number is not None:
+                shown = {"fieldRel": {"field": number, "relid": _ALL_LISTS}}
+                response = yield self._send("POST", "/fieldRels", shown)
+            return True if response.is_success else self._failed(response, assignment)
+
+        return (yield from make_missing(list(FIELDS), there, make))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Look up fields where that is needed, write the contact, then tags, list and event."""

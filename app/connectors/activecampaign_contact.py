@@ -26,6 +26,7 @@ from app.connectors.contact_fields import (
     written,
 )
 from app.connectors.contact_markers import MarkerChanges
+from app.connectors.preparing import LIFECYCLE, label_of
 from app.domain.model import Event
 
 _NAMES = {
@@ -40,6 +41,18 @@ _NAMES = {
     "last_payment_failed_at": "LAST_PAYMENT_FAILED_AT",
 }
 DEFAULT_MAPPING: Mapping[str, str] = default_mapping(_NAMES)
+
+_TYPES = {"text": "text", "day": "date", "moment": "datetime"}
+#: The custom fields of the default mapping that every account lacks at first.
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    _NAMES[fact]: {
+        "type": _TYPES[kind],
+        "title": label_of(fact),
+        "perstag": _NAMES[fact],
+        "visible": 1,
+    }
+    for fact, kind in LIFECYCLE.items()
+}
 
 _OWN = frozenset({"email", "firstName", "lastName", "phone"})
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")

@@ -43,6 +43,12 @@ def field_numbers(response: httpx.Response) -> dict[str, int]:
     return found
 
 
+def new_field(response: httpx.Response) -> str | None:
+    """The number of the custom field that was made."""
+    document = document_of(response)
+    return _id(document.get("field") if isinstance(document, Mapping) else None, "id")
+
+
 def taggings(response: httpx.Response, tags: tuple[int, ...]) -> list[str]:
     """The ids of what ties a contact to one of these tags."""
     found = []

@@ -17,7 +17,7 @@ from pydantic import Field
 from app.connectors.analytics import AnalyticsConnector, Prepared, Record, SendProfile, records_of
 from app.connectors.analytics_events import Told
 from app.connectors.analytics_properties import DEFAULT_MAPPING, wrong_properties
-from app.connectors.analytics_steps import Step, events_of
+from app.connectors.analytics_steps import TITLES, Step, events_of
 from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
 from app.connectors.classify import Reply, Rule, classify, document_of
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
@@ -80,19 +80,7 @@ class Amplitude(AnalyticsConnector[AmplitudeSettings]):
     """Reports what happened, with the user's properties."""
 
     name: ClassVar[str] = "amplitude"
-    names: ClassVar[Mapping[Step, str]] = {
-        Step.CUSTOMER_CREATED: "Customer Created",
-        Step.CUSTOMER_UPDATED: "$identify",
-        Step.PURCHASE: "Purchase",
-        Step.RENEWAL: "Payment Received",
-        Step.REFUND: "Payment Refunded",
-        Step.PAYMENT_FAILED: "Payment Failed",
-        Step.CANCELLED: "Subscription Cancelled",
-        Step.STATUS_CHANGED: "Membership Status Changed",
-        Step.PLAN_CHANGED: "Membership Plan Changed",
-        Step.SITE_CREATED: "Site Created",
-        Step.DOMAIN_CREATED: "Domain Created",
-    }
+    names: ClassVar[Mapping[Step, str]] = {**TITLES, Step.CUSTOMER_UPDATED: "$identify"}
     facts: ClassVar[Facts] = Facts(
         title="Amplitude",
         summary="Reports purchases, renewals, refunds (as negative revenue), failed payments,"

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from app.connectors.analytics_events import Told, tell
 from app.connectors.analytics_steps import Step, effect_name, why_nothing
 from app.connectors.base import Assignment, BatchFlow, Connector, Flow, TargetBinding
+from app.connectors.batch_sizes import fitting, halved
 from app.connectors.mapping import unusable_mapping
 from app.connectors.wording import presentable
 from app.domain import strict_json
@@ -107,7 +108,7 @@ class AnalyticsConnector(Connector[SettingsT]):
             else:
                 ready.append(made)
         for part in self._parts(ready):
-            ended = yield from self._carry(part)
+            ended = yield from halved(part, self._carry)
             if isinstance(ended, Outcome):
                 return ended
             outcomes |= {one.position: end for one, end in zip(part, ended, strict=True)}
@@ -123,16 +124,7 @@ class AnalyticsConnector(Connector[SettingsT]):
 
     def _parts(self, ready: Sequence[Prepared]) -> Iterator[list[Prepared]]:
         """The deliveries that travel together: no more bytes than a request may have."""
-        part: list[Prepared] = []
-        size = 0
-        for one in ready:
-            if part and size + one.size > self.limits.batch_bytes:
-                yield part
-                part, size = [], 0
-            part.append(one)
-            size += one.size
-        if part:
-            yield part
+        return fitting(ready, lambda one: one.size, self.limits.batch_bytes)
 
     def _lost(self, one: Prepared, failure: TransportFailure) -> Outcome:
         """The outcome when no answer came; a repeat is recognised by its id."""

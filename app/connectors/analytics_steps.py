@@ -6,7 +6,7 @@ changes that only those are interested in who watch users over time.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from enum import StrEnum
 
 from app.connectors.lifecycle import (
@@ -38,6 +38,20 @@ class Step(StrEnum):
     DOMAIN_CREATED = "domain_created"
 
 
+#: What product analytics call the steps, where a vendor has no names of its own for them.
+TITLES: Mapping[Step, str] = {
+    Step.CUSTOMER_CREATED: "Customer Created",
+    Step.CUSTOMER_UPDATED: "Customer Updated",
+    Step.PURCHASE: "Purchase",
+    Step.RENEWAL: "Payment Received",
+    Step.REFUND: "Payment Refunded",
+    Step.PAYMENT_FAILED: "Payment Failed",
+    Step.CANCELLED: "Subscription Cancelled",
+    Step.STATUS_CHANGED: "Membership Status Changed",
+    Step.PLAN_CHANGED: "Membership Plan Changed",
+    Step.SITE_CREATED: "Site Created",
+    Step.DOMAIN_CREATED: "Domain Created",
+}
 SALES = frozenset({Step.PURCHASE, Step.RENEWAL})
 _BY_HAPPENING = {
     Happening.SIGN_UP: Step.CUSTOMER_CREATED,

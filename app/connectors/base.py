@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from app.domain.grant import Grant
 from app.domain.model import Event
 from app.domain.outcome import Outcome
+from app.domain.record import record
 
 Flow = Generator[httpx.Request, httpx.Response, Outcome]
 #: A batch ends with one outcome per assignment, in order; or with a single Outcome when the
@@ -37,6 +38,10 @@ MappingValues = Callable[[Event], Mapping[str, Any] | None]
 #: that holds the Grant in its `extensions` under the same name.
 GRANT = "relay_grant"
 
+#: How many bytes of the answer a request wants, in its `extensions`, when that is more than the
+#: door out reads of others.
+LONG_ANSWER = "relay_response_limit"
+
 #: What most destinations would say of a write that went well; the number is nobody's.
 _ASSUMED = b'{"id": "1", "success": true, "status": 1, "contact": {"id": "1"}, "data": {"id": "1"}}'
 
@@ -49,7 +54,7 @@ class Limits:
 
     `batch_size` counts deliveries per request, `batch_bytes` the body's bytes;
     `max_in_flight` is the default of the target's own setting;
-    `per_second` is the default rate, None for no limit;
+    `per_second` is the default rate of requests (a batch is one), None for no limit;
     `max_age_seconds` is how old an event may be, None for any age.
     """
 
@@ -72,7 +77,7 @@ class Facts:
     documentation: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """One delivery to carry out.
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.brevo_contact import (
     ATTRIBUTE,
+    ATTRIBUTES,
     DEFAULT_MAPPING,
     Contact,
     attribute_names,
@@ -27,13 +28,22 @@ from app.connectors.brevo_contact import (
     order_of,
     wrong_attributes,
 )
-from app.connectors.brevo_replies import NOT_FOUND, RULES, contact_id, found_in, is_id
+from app.connectors.brevo_replies import (
+    NOT_FOUND,
+    RULES,
+    attribute_types,
+    contact_id,
+    found_in,
+    is_duplicate,
+    is_id,
+)
 from app.connectors.checking import asked
 from app.connectors.classify import classify
 from app.connectors.contact_events import MAYBE_SENT, event_details, event_name, sent_once
 from app.connectors.contact_fields import why_no_contact
 from app.connectors.contact_markers import MarkerId, Markers
 from app.connectors.mapping import unusable_mapping
+from app.connectors.preparing import Making, listing, make_missing
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
@@ -89,7 +99,8 @@ class BrevoSettings(ConnectorSettings):
         default="all",
         description="Without a mapping: `all` also writes the attributes PLAN, MEMBERSHIP_STATUS"
         " (text), SIGNUP_DATE, CHURNED_AT, LAST_PAYMENT_AT and LAST_PAYMENT_FAILED_AT (date),"
-        " which Brevo ignores until they are made there; `standard_only` writes address and name.",
+        " which Brevo ignores until preparing the target makes them; `standard_only` writes address"
+        " and name.",
     )
     track_events: bool = Field(
         default=False,
@@ -155,6 +166,36 @@ class Brevo(Connector[BrevoSettings]):
         """Read the account."""
         request = httpx.Request("GET", f"{self._api}/account", headers=self._headers)
         return asked(request, assignment, RULES, self._secrets)
+
+    def prepare(self, assignment: Assignment) -> Flow | None:
+        """Make the attributes that the account lacks; Brevo ignores what has none."""
+        if self.target.settings.fields == "standard_only":
+            return None
+        return self._prepare(assignment)
+
+    def _prepare(self, assignment: Assignment) -> Flow:
+        response = yield listing(f"{self._api}/contacts/attributes", self._headers)
+        if not response.is_success:
+            return self._failed(response, assignment)
+        there = attribute_types(response)
+
+        def make(name: str) -> Making:
+            place = f"/contacts/attributes/normal/{name}"
+            response = yield self._send("POST", place, {"type": ATTRIBUTES[name]})
+            if response.is_success or is_duplicate(response):
+                return response.is_success
+            return self._failed(response, assignment)
+
+        outcome = yield from make_missing(list(ATTRIBUTES), there, make)
+        wrong = [
+            f"{n} ({there[n]})" for n, kind in ATTRIBUTES.items() if there.get(n, kind) != kind
+        ]
+        if not wrong:
+            return outcome
+        note = (
+            f"Of another type than the relay writes, and so ignored by Brevo: {', '.join(wrong)}."
+        )
+        return replace(outcome, reason=f"{outcome.reason} {note}")
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the contact, then the order and the event where they are wanted."""

@@ -28,6 +28,7 @@ from app.connectors.contact_fields import (
 )
 from app.connectors.contact_markers import MarkerChanges
 from app.connectors.lifecycle import Happening, happening, paid, why_no_refund, why_no_sale
+from app.connectors.preparing import LIFECYCLE
 from app.domain import strict_json
 from app.domain.model import Event, Payment
 
@@ -44,6 +45,11 @@ _NAMES = {
     "last_payment_failed_at": "LAST_PAYMENT_FAILED_AT",
 }
 DEFAULT_MAPPING: Mapping[str, str] = default_mapping(_NAMES)
+
+#: Names and types of the attributes of the default mapping that every account lacks at first.
+ATTRIBUTES: Mapping[str, str] = {
+    _NAMES[fact]: "text" if kind == "text" else "date" for fact, kind in LIFECYCLE.items()
+}
 
 ATTRIBUTE = r"^[A-Z0-9_]{1,50}$"
 _ATTRIBUTE = re.compile(ATTRIBUTE)

@@ -65,6 +65,21 @@ def found_in(response: httpx.Response) -> Found | None:
     )
 
 
+def attribute_types(response: httpx.Response) -> dict[str, str]:
+    """The type of each attribute of contacts, by its name."""
+    told = _member(document_of(response), "attributes")
+    return {
+        str(one.get("name")): str(one.get("type", one.get("category")))
+        for one in (told if isinstance(told, list) else ())
+        if isinstance(one, Mapping)
+    }
+
+
+def is_duplicate(response: httpx.Response) -> bool:
+    """True when something of the name is there already."""
+    return bool(_member(document_of(response), "code") == "duplicate_parameter")
+
+
 def _member(document: Any, name: str) -> Any:
     return document.get(name) if isinstance(document, Mapping) else None
 

@@ -19,7 +19,7 @@ from pydantic import Field
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import Rule, classify
 from app.connectors.mapping import unusable_mapping
-from app.connectors.settings import ConnectorSettings, Credential
+from app.connectors.settings import CaCertificate, ConnectorSettings, Credential
 from app.connectors.webhook import LINK_KEYS, without_keys
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
@@ -71,6 +71,7 @@ class CloudEventsSettings(ConnectorSettings):
         description="Leave links that act as a password out of the data: `verification_link`,"
         " `default_payment_url` and `payment_invoice_url`.",
     )
+    ca_certificate: CaCertificate = None
 
 
 class CloudEvents(Connector[CloudEventsSettings]):

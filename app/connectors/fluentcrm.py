@@ -44,7 +44,7 @@ from app.connectors.fluentcrm_replies import (
     is_taken,
 )
 from app.connectors.mapping import unusable_mapping
-from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
 from app.domain.model import Event
@@ -124,6 +124,7 @@ class FluentCrmSettings(ConnectorSettings):
         description="Also add sign-ups, payments, refunds, churn and failed payments to the"
         " contact's history, each once and called by its type; needs event tracking in FluentCRM.",
     )
+    ca_certificate: CaCertificate = None
 
     @model_validator(mode="after")
     def _consent_needs_pending(self) -> Self:

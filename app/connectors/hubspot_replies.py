@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from app.connectors.classify import Reply, Rule, document_of
+from app.connectors.wording import presentable
 from app.domain.outcome import Outcome, rejected, retry, throttle
 
 NOT_FOUND = 404
@@ -59,7 +61,7 @@ def unknown_properties(response: httpx.Response) -> list[str]:
 
 def _unknown_in(document: Any) -> list[str]:
     found: dict[str, None] = {}
-    for error in _errors(document):
+    for error in errors_in(document):
         if error.get("code") != "PROPERTY_DOESNT_EXIST":
             continue
         context = error.get("context")
@@ -70,11 +72,29 @@ def _unknown_in(document: Any) -> list[str]:
     return list(found)
 
 
-def _errors(document: Any) -> Iterator[Mapping[str, Any]]:
+def errors_in(document: Any) -> Iterator[Mapping[str, Any]]:
+    """The single errors of a refusal, or of a batch that was carried out in part."""
     if isinstance(document, Mapping):
         errors = document.get("errors")
         if isinstance(errors, list):
             yield from (error for error in errors if isinstance(error, Mapping))
+
+
+def refused_item(error: Mapping[str, Any], *, was_new: bool) -> Outcome:
+    """What one error of a batch that was carried out in part means for its contact.
+
+    `was_new` is true when the contact was to be made: then a conflict is a lost race.
+    """
+    category = str(error.get("category", ""))
+    said = presentable(f"{category}: {error.get('message', '')}")
+    if category == "OBJECT_NOT_FOUND":
+        gone = retry("The contact is gone from HubSpot; it is looked for by its address next time.")
+        return replace(gone, forget_id=True)
+    if category == "RATE_LIMITS":
+        return throttle(f"HubSpot put the contact off: {said}")
+    if category == "LOCKED" or (category == "CONFLICT" and was_new):
+        return retry(f"HubSpot put the contact off: {said}")
+    return rejected(f"HubSpot refused the contact: {said}")
 
 
 def _lacks_property(reply: Reply) -> bool:

@@ -27,14 +27,23 @@ from app.connectors.contact_fields import why_no_contact
 from app.connectors.contact_markers import Markers
 from app.connectors.mailchimp_member import (
     DEFAULT_MAPPING,
+    MERGE_FIELDS,
     Member,
     hash_of,
     is_hash,
     member_of,
     wrong_tags,
 )
-from app.connectors.mailchimp_replies import NOT_FOUND, RULES, member_id, refused_fields
+from app.connectors.mailchimp_replies import (
+    NOT_FOUND,
+    RULES,
+    is_there,
+    member_id,
+    merge_tags,
+    refused_fields,
+)
 from app.connectors.mapping import unusable_mapping
+from app.connectors.preparing import Making, listing, make_missing
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
@@ -90,8 +99,8 @@ class MailchimpSettings(ConnectorSettings):
     fields: Literal["all", "standard_only"] = Field(
         default="all",
         description="Without a mapping: `all` also writes the merge fields PLAN, MSTATUS (text),"
-        " SIGNUP, CHURNED, LASTPAID and PAYFAILED (date), which show once they are made in"
-        " Mailchimp; `standard_only` writes address, FNAME and LNAME.",
+        " SIGNUP, CHURNED, LASTPAID and PAYFAILED (date), which show once preparing the target has"
+        " made them; `standard_only` writes address, FNAME and LNAME.",
     )
     on_refused_field: Literal["drop", "reject"] = Field(
         default="drop",
@@ -176,6 +185,27 @@ class Mailchimp(Connector[MailchimpSettings]):
         url = self._members.removesuffix("/members")
         request = httpx.Request("GET", url, headers=self._headers)
         return asked(request, assignment, RULES, self._secrets)
+
+    def prepare(self, assignment: Assignment) -> Flow | None:
+        """Make the merge fields that the audience lacks."""
+        if self.target.settings.fields == "standard_only":
+            return None
+        return self._prepare(assignment)
+
+    def _prepare(self, assignment: Assignment) -> Flow:
+        url = f"{self._members.removesuffix('/members')}/merge-fields"
+        response = yield listing(f"{url}?count=1000&fields=merge_fields.tag", self._headers)
+        if not response.is_success:
+            return classify(response, RULES, now=assignment.now, secrets=self._secrets)
+
+        def make(tag: str) -> Making:
+            body = strict_json.write(MERGE_FIELDS[tag])
+            response = yield httpx.Request("POST", url, headers=self._headers, content=body)
+            if response.is_success or is_there(response):
+                return response.is_success
+            return classify(response, RULES, now=assignment.now, secrets=self._secrets)
+
+        return (yield from make_missing(list(MERGE_FIELDS), merge_tags(response), make))
 
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the member, then tags and the event where there are any."""

@@ -25,6 +25,7 @@ from app.connectors.contact_fields import (
     written,
 )
 from app.connectors.contact_markers import MarkerChanges
+from app.connectors.preparing import LIFECYCLE, label_of
 from app.domain.model import Event
 
 _EMAIL = "EMAIL"
@@ -40,6 +41,18 @@ _NAMES = {
     "last_payment_failed_at": "PAYFAILED",
 }
 DEFAULT_MAPPING: Mapping[str, str] = default_mapping(_NAMES)
+
+#: The merge fields of the default mapping that every audience lacks at first.
+MERGE_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    _NAMES[fact]: {
+        "tag": _NAMES[fact],
+        "name": label_of(fact),
+        "type": "text" if kind == "text" else "date",
+        "required": False,
+        "public": False,
+    }
+    for fact, kind in LIFECYCLE.items()
+}
 
 _TAG = re.compile(r"[A-Z0-9_]{1,10}")
 _HASH = re.compile(r"[0-9a-f]{32}")

@@ -39,6 +39,17 @@ def refused_fields(response: httpx.Response) -> list[str]:
     )
 
 
+def merge_tags(response: httpx.Response) -> set[str]:
+    """The tags of an audience's merge fields."""
+    told = _of(document_of(response), "merge_fields")
+    return {str(_of(one, "tag")) for one in (told if isinstance(told, list) else ())}
+
+
+def is_there(response: httpx.Response) -> bool:
+    """True when a merge field is refused because its tag is taken."""
+    return "already exists" in str(_of(document_of(response), "detail"))
+
+
 def _of(document: Any, key: str) -> Any:
     return document.get(key) if isinstance(document, Mapping) else None
 

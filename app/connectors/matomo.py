@@ -25,7 +25,7 @@ from app.connectors.analytics_steps import SALES, Step, events_of, step_of
 from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
 from app.connectors.classify import Reply, classify, document_of
 from app.connectors.lifecycle import paid
-from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.clock import to_micros
 from app.domain.model import Event
@@ -65,6 +65,7 @@ class MatomoSettings(ConnectorSettings):
         description="Send other events than orders again when the first request may have arrived;"
         " Matomo then may count them twice.",
     )
+    ca_certificate: CaCertificate = None
 
     @field_validator("base_url")
     @classmethod

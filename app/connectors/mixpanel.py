@@ -25,7 +25,7 @@ from app.connectors.analytics import (
 )
 from app.connectors.analytics_events import Told
 from app.connectors.analytics_properties import DEFAULT_MAPPING, wrong_properties
-from app.connectors.analytics_steps import Step, events_of
+from app.connectors.analytics_steps import TITLES, Step, events_of
 from app.connectors.base import BatchFlow, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import Reply, Rule, classify, document_of
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
@@ -98,19 +98,7 @@ class Mixpanel(AnalyticsConnector[MixpanelSettings]):
     """Imports what happened and keeps the user's profile."""
 
     name: ClassVar[str] = "mixpanel"
-    names: ClassVar[Mapping[Step, str]] = {
-        Step.CUSTOMER_CREATED: "Customer Created",
-        Step.CUSTOMER_UPDATED: PROFILE_ONLY,
-        Step.PURCHASE: "Purchase",
-        Step.RENEWAL: "Payment Received",
-        Step.REFUND: "Payment Refunded",
-        Step.PAYMENT_FAILED: "Payment Failed",
-        Step.CANCELLED: "Subscription Cancelled",
-        Step.STATUS_CHANGED: "Membership Status Changed",
-        Step.PLAN_CHANGED: "Membership Plan Changed",
-        Step.SITE_CREATED: "Site Created",
-        Step.DOMAIN_CREATED: "Domain Created",
-    }
+    names: ClassVar[Mapping[Step, str]] = {**TITLES, Step.CUSTOMER_UPDATED: PROFILE_ONLY}
     facts: ClassVar[Facts] = Facts(
         title="Mixpanel",
         summary="Imports purchases, renewals, refunds (as negative amounts), failed payments,"

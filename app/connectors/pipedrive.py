@@ -3,7 +3,9 @@
 Pipedrive has no upsert, and addresses are not unique: a remembered person is written by id, others
 are searched for by address and made when nobody has it.
 The search sees a new person only after a while; so deliveries for one customer run one after
-another, the id is remembered, and a creation whose answer was lost waits before it is repeated.
+another, and the id is remembered.
+An attempt may end without anybody knowing what it made: its answer was lost, or its worker died.
+So every second attempt only looks, and where it finds nothing it waits until the search must know.
 The reply to a write shows the whole person: only where an address or a label is missing there, a
 second write adds it to what is there.
 Facts: pipedrive.readme.io, API v2.
@@ -25,16 +27,24 @@ from app.connectors.contact_fields import why_no_contact
 from app.connectors.contact_markers import MarkerId, Markers
 from app.connectors.lifecycle import Happening, effect_of, happening, paid
 from app.connectors.mapping import unusable_mapping
-from app.connectors.pipedrive_person import DEFAULT_MAPPING, Person, person_of, wrong_fields
+from app.connectors.pipedrive_person import (
+    DEFAULT_MAPPING,
+    FIELDS,
+    Person,
+    person_of,
+    wrong_fields,
+)
 from app.connectors.pipedrive_replies import (
     RULES,
     data_of,
+    field_keys,
     id_in,
     is_gone,
     is_id,
     person_with,
     titled,
 )
+from app.connectors.preparing import Making, listing, make_missing
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
@@ -49,9 +59,11 @@ Fact = Literal[
     "last_payment_at",
     "last_payment_failed_at",
 ]
-#: How long the search may not know what was made just now.
-_SEARCH_LAG = 60.0
 _NOBODY = "The event has no e-mail address, and no Pipedrive person is known for it."
+_MAY_BE_THERE = (
+    "The search finds nothing, but the attempt before this one may have made it:"
+    " it is looked for once more before it is made."
+)
 _GONE = "The person is gone from Pipedrive, and the event has no e-mail address."
 
 
@@ -69,7 +81,8 @@ class PipedriveSettings(ConnectorSettings):
         default_factory=dict,
         description="Without a mapping: the keys of the custom fields for plan, signup_date,"
         " membership_status, churned_at, last_payment_at and last_payment_failed_at (text or date"
-        " fields); what has no key is not written.",
+        " fields); what has no key is not written. Preparing the target makes the fields and says"
+        " their keys.",
         examples=[{"plan": "dcf558aac1ae4e8c4f849ba5e668430d8df9be12"}],
     )
     cancelled_label: MarkerId | None = Field(
@@ -84,6 +97,13 @@ class PipedriveSettings(ConnectorSettings):
         default_factory=dict,
         description="Number of a label by plan (its slug, id or name).",
         examples=[{"pro": 7}],
+    )
+    search_lag_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=900,
+        description="How long Pipedrive's search may not know what was made just now. What an"
+        " attempt of unknown end may have made is looked for so much later, before it is made.",
     )
     won_deals: bool = Field(
         default=False, description="Also make a won deal of each completed payment, once."
@@ -147,6 +167,31 @@ class Pipedrive(Connector[PipedriveSettings]):
         request = self._read("/persons", {"limit": "1"})
         return asked(request, assignment, RULES, (self._token,))
 
+    def prepare(self, assignment: Assignment) -> Flow:
+        """Make custom fields for the facts that have none, and say which keys to set."""
+        response = yield listing(
+            f"{self.target.settings.base_url}/personFields?limit=500", self._headers
+        )
+        if not response.is_success:
+            return self._failed(response, assignment)
+        keys = field_keys(response)
+        wanted = [name for name, one in FIELDS.items() if one["fact"] not in self._custom_fields]
+
+        def make(name: str) -> Making:
+            field = {"field_name": name, "field_type": FIELDS[name]["field_type"]}
+            response = yield self._write("POST", "/personFields", field)
+            if not response.is_success:
+                return self._failed(response, assignment)
+            keys.update(field_keys(response))
+            return True
+
+        outcome = yield from make_missing(wanted, tuple(keys), make)
+        found = {FIELDS[name]["fact"]: keys[name] for name in wanted if name in keys}
+        if not found:
+            return outcome
+        setting = strict_json.write({**self._custom_fields, **found}).decode()
+        return replace(outcome, reason=f"{outcome.reason} Set custom_fields to {setting}")
+
     def deliver(self, assignment: Assignment) -> Flow:
         """Write the person, then the deal where one is wanted."""
         event = assignment.event
@@ -208,18 +253,16 @@ class Pipedrive(Connector[PipedriveSettings]):
     def _make(
         self, place: str, document: Any, assignment: Assignment
     ) -> Generator[httpx.Request, httpx.Response, str | Outcome]:
-        """The id of what was made. It is not made twice when the answer was lost."""
+        """The id of what was made. It is not made twice when an attempt's end is not known."""
+        if assignment.attempt % 2 == 0:
+            return retry(_MAY_BE_THERE, self.target.settings.search_lag_seconds)
         try:
             response = yield self._write("POST", place, document)
         except TransportFailure as failure:
-            if not failure.may_have_arrived:
-                raise
-            note = "it may have been made, and the search will know in a minute"
-            return retry(f"{failure.reason}: {note}", _SEARCH_LAG)
+            return retry(failure.reason)
         if not response.is_success:
             return self._failed(response, assignment)
-        made = id_in(data_of(response))
-        return made or retry("Pipedrive answered well, but without an id.", _SEARCH_LAG)
+        return id_in(data_of(response)) or retry("Pipedrive answered well, but without an id.")
 
     def _win(self, written: Outcome, assignment: Assignment) -> Flow:
         deal = _deal(assignment.event, int(written.external_id or 0))

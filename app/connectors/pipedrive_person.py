@@ -26,6 +26,7 @@ from app.connectors.contact_fields import (
     written,
 )
 from app.connectors.contact_markers import MarkerChanges
+from app.connectors.preparing import LIFECYCLE
 from app.domain import strict_json
 from app.domain.model import Customer, Event
 
@@ -36,6 +37,15 @@ DEFAULT_MAPPING: Mapping[str, str] = {
         " ? customer.first_name + ' ' + customer.last_name : null"
     ),
     "email": "customer.email",
+}
+
+#: The custom fields that facts are kept in, by the name that prepares and finds them again.
+FIELDS: Mapping[str, Mapping[str, str]] = {
+    f"Relay: {fact.replace('_', ' ')}": {
+        "fact": fact,
+        "field_type": "varchar" if kind == "text" else "date",
+    }
+    for fact, kind in LIFECYCLE.items()
 }
 
 _KEY = re.compile(r"[0-9a-f]{40}")

@@ -19,6 +19,7 @@ from app.domain.outcome import Outcome, rejected, throttle
 
 _GONE = frozenset({404, 410})
 _ID = re.compile(r"[0-9]{1,18}")
+_KEY = re.compile(r"[0-9a-f]{40}")
 _SECONDS = re.compile(r"[0-9]{1,5}")
 #: What is left of the day's budget, under its present and its former name.
 _DAILY = ("x-daily-ratelimit-token-remaining", "x-daily-requests-left")
@@ -69,6 +70,20 @@ def person_with(response: httpx.Response, email: str) -> str | None:
 def titled(response: httpx.Response, title: str) -> bool:
     """True when a search found a deal of this title."""
     return any(item.get("title", title) == title for item in _items(response))
+
+
+def field_keys(response: httpx.Response) -> dict[str, str]:
+    """The key of each custom field, by its name: of a list of fields, or of the one just made."""
+    document = document_of(response)
+    told = document.get("data") if isinstance(document, Mapping) else None
+    fields = told if isinstance(told, list) else [told]
+    return {
+        field["field_name"]: field["field_code"]
+        for field in fields
+        if isinstance(field, Mapping)
+        and isinstance(field.get("field_name"), str)
+        and _KEY.fullmatch(str(field.get("field_code")))
+    }
 
 
 def _items(response: httpx.Response) -> list[Mapping[str, Any]]:

@@ -25,7 +25,7 @@ from app.connectors.analytics_properties import wrong_properties
 from app.connectors.analytics_steps import SALES, Step, events_of
 from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
 from app.connectors.classify import classify
-from app.connectors.settings import BaseUrl, ConnectorSettings
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings
 from app.domain import strict_json
 from app.domain.model import Event
 from app.domain.outcome import Outcome, TransportFailure, delivered, dropped, retry
@@ -66,6 +66,7 @@ class PlausibleSettings(ConnectorSettings):
         le=86_400,
         description="Events that are older are left out: Plausible takes everything for present.",
     )
+    ca_certificate: CaCertificate = None
 
 
 class Plausible(AnalyticsConnector[PlausibleSettings]):

@@ -30,7 +30,7 @@ from app.connectors.analytics_properties import DEFAULT_MAPPING, wrong_propertie
 from app.connectors.analytics_steps import Step, events_of
 from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
 from app.connectors.classify import classify, document_of
-from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.model import Event
 from app.domain.outcome import delivered, dropped
@@ -52,6 +52,7 @@ class PostHogSettings(ConnectorSettings):
         description="https://eu.i.posthog.com for a project in the EU, or your own installation.",
     )
     send_profile: SendProfile = False
+    ca_certificate: CaCertificate = None
 
     @field_validator("base_url")
     @classmethod

@@ -140,4 +140,6 @@ def _add(known: dict[str, type[Connector[Any]]], point: EntryPoint) -> None:
         raise ValueError(f"the entry point is called {point.name!r}, its connector {found.name!r}")
     if found.name in known:
         raise ValueError("a connector of this name is there already")
+    # What lists connectors must not fail for one that declares too little.
+    describe(found)
     known[found.name] = found

@@ -14,6 +14,25 @@ from app.connectors.contact_fields import Value, as_text
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """What is to be written.
+
+    `key` is what the destination finds the record by, None when the event does not tell it;
+    `fields` may be written to a record that is there;
+    `new` is what a record is made of, None when not enough is known for one.
+    """
+
+    key: str | None
+    fields: Mapping[str, Value]
+    new: Mapping[str, Value] | None
+
+    @property
+    def complete(self) -> bool:
+        """True when it may be written whether the record is there or not."""
+        return self.new == self.fields
+
+
+@dataclass(frozen=True, slots=True)
 class NameFields:
     """What a destination calls the parts of a name, and how long a last name may be."""
 

@@ -23,26 +23,24 @@ from pydantic import Field
 from app.connectors.base import (
     Assignment,
     BatchFlow,
-    Connector,
     Facts,
     Flow,
     Limits,
     TargetBinding,
 )
-from app.connectors.checking import asked
-from app.connectors.classify import classify
-from app.connectors.contact_batches import Waiting, carry_parts
-from app.connectors.contact_fields import why_no_contact
+from app.connectors.classify import Rule
+from app.connectors.contact_batches import Waiting, bytes_of, carry_parts
+from app.connectors.granted_contacts import GrantedContacts
 from app.connectors.lifecycle import customer_id
 from app.connectors.mapping import unusable_mapping
-from app.connectors.oauth import Authority, granted
-from app.connectors.salesforce_fields import DEFAULT_MAPPING, Record, record_of, wrong_fields
+from app.connectors.oauth import Authority
+from app.connectors.required_names import Record
+from app.connectors.salesforce_fields import DEFAULT_MAPPING, record_of, wrong_fields
 from app.connectors.salesforce_replies import RULES, is_gone, is_id, record_id, results
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
 from app.domain.grant import Grant
-from app.domain.model import Event
 from app.domain.outcome import Outcome, delivered, rejected, retry, skipped
 
 _NOBODY = "The event names no customer, and no Salesforce record is known for it."
@@ -91,11 +89,10 @@ class SalesforceSettings(ConnectorSettings):
     )
 
 
-class Salesforce(Connector[SalesforceSettings]):
+class Salesforce(GrantedContacts[SalesforceSettings]):
     """Keeps one record per customer."""
 
     name: ClassVar[str] = "salesforce"
-    kind: ClassVar[str] = "crm"
     facts: ClassVar[Facts] = Facts(
         title="Salesforce",
         summary="Creates or updates the contact or lead of the customer an event is about, by an"
@@ -112,8 +109,7 @@ class Salesforce(Connector[SalesforceSettings]):
     default_mapping: ClassVar[Mapping[str, str]] = DEFAULT_MAPPING
     #: Calls are counted by the day: full batches spare them.
     limits: ClassVar[Limits] = Limits(batch_size=200, max_in_flight=200)
-    ordered: ClassVar[bool] = True
-    uses_grant: ClassVar[bool] = True
+    rules: ClassVar[Sequence[Rule]] = RULES
     assumed_written: ClassVar[tuple[int, bytes]] = (200, b'{"id": "003000000000001AAA"}')
 
     def __init__(self, target: TargetBinding[SalesforceSettings]) -> None:
@@ -143,10 +139,6 @@ class Salesforce(Connector[SalesforceSettings]):
         """API names of fields; consent is not for mappings."""
         return wrong_fields(fields)
 
-    def skip(self, event: Event) -> str | None:
-        """Test events and deletions do not touch records."""
-        return why_no_contact(event, self.facts.title)
-
     def batch_key(self, assignment: Assignment) -> str:
         """Customers whose last name is known travel together; others may need several requests."""
         customer = assignment.event.customer
@@ -155,18 +147,8 @@ class Salesforce(Connector[SalesforceSettings]):
         )
         return "" if known and customer_id(assignment.event) else assignment.message_id
 
-    def check(self, assignment: Assignment) -> Flow:
-        """Fetch a token, and read the organisation's limits with it."""
-        flow = asked(self._request("GET", "limits"), assignment, RULES, self._authority.secrets)
-        return granted(flow, assignment, self._authority)
-
-    def deliver(self, assignment: Assignment) -> Flow:
-        """Write one record."""
-        return granted(self._deliver(assignment), assignment, self._authority)
-
-    def deliver_many(self, assignments: Sequence[Assignment]) -> BatchFlow:
-        """Write several records with one request, each with a result of its own."""
-        return granted(self._deliver_many(assignments), assignments[0], self._authority)
+    def _harmless(self) -> httpx.Request:
+        return self._request("GET", "limits")
 
     def _deliver(self, assignment: Assignment) -> Flow:
         record = self._record(assignment)
@@ -182,10 +164,12 @@ class Salesforce(Connector[SalesforceSettings]):
             if isinstance(record, Outcome):
                 ended[position] = record
             elif record.key is not None and record.complete:
-                waiting.append(Waiting(position, assignment, record.key, record))
+                waiting.append(
+                    Waiting(position, assignment, record.key, record, bytes_of(record.fields))
+                )
             else:
                 ended[position] = yield from self._carry(record, assignment)
-        carried = yield from carry_parts(waiting, self._collection)
+        carried = yield from carry_parts(waiting, self._collection, self.limits.batch_bytes)
         if isinstance(carried, Outcome):
             return carried
         ended |= carried
@@ -287,6 +271,3 @@ class Salesforce(Connector[SalesforceSettings]):
         if found is None and response.status_code != HTTPStatus.NO_CONTENT:
             return retry("Salesforce answered well, but named no record.")
         return delivered(found)
-
-    def _failed(self, response: httpx.Response, assignment: Assignment) -> Outcome:
-        return classify(response, RULES, now=assignment.now, secrets=self._authority.secrets)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.connectors.api_names import wrong_api_names
 from app.connectors.contact_fields import (
     Value,
     address_of,
@@ -25,7 +25,7 @@ from app.connectors.contact_fields import (
     written,
 )
 from app.connectors.ga4_privacy import user_id
-from app.connectors.required_names import NameFields, cut
+from app.connectors.required_names import NameFields, Record, cut
 from app.domain import strict_json
 from app.domain.model import Event
 
@@ -58,25 +58,6 @@ _OWN = frozenset(
 _NO_COMPANY = "[not provided]"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is to be written.
-
-    `key` is the customer's external id, None when the event names no customer;
-    `fields` may be written to a record that is there;
-    `new` is what a record is made of, None when not enough is known for one.
-    """
-
-    key: str | None
-    fields: Mapping[str, Value]
-    new: Mapping[str, Value] | None
-
-    @property
-    def complete(self) -> bool:
-        """True when it may be written whether the record is there or not."""
-        return self.new == self.fields
-
-
 def record_of(
     event: Event,
     mapped: Mapping[str, Any] | None,
@@ -103,18 +84,14 @@ def record_of(
 
 def wrong_fields(fields: Sequence[str]) -> dict[str, str]:
     """The fields that cannot be mapped: field to sentence."""
-    found = {}
-    for field in fields:
-        if field in _CONSENT:
-            found[field] = "Consent is given by people, not by a mapping."
-        elif field in _OWN:
-            found[field] = "Salesforce sets this field itself; it cannot be written."
-        elif _NAME.fullmatch(field) is None:
-            found[field] = (
-                "A Salesforce field's API name is letters, digits and underscores, and starts with"
-                " a letter; custom ones end in __c."
-            )
-    return found
+    return wrong_api_names(
+        fields,
+        title="Salesforce",
+        name=_NAME,
+        form="letters, digits and underscores, and starts with a letter; custom ones end in __c.",
+        consent=_CONSENT,
+        own=_OWN,
+    )
 
 
 def _fits(value: Value) -> bool:

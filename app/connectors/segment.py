@@ -29,7 +29,7 @@ from app.connectors.analytics_properties import DEFAULT_MAPPING, wrong_propertie
 from app.connectors.analytics_steps import Step, events_of
 from app.connectors.base import BatchFlow, Facts, Limits, TargetBinding
 from app.connectors.classify import Reply, Rule, classify
-from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.model import Event
 from app.domain.outcome import Outcome, throttle
@@ -51,6 +51,7 @@ class SegmentSettings(ConnectorSettings):
         " region answers well and loses the events); https://<data plane>/v1 for RudderStack.",
     )
     send_profile: SendProfile = False
+    ca_certificate: CaCertificate = None
 
 
 def _wait_for_window(reply: Reply) -> Outcome:

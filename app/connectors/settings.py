@@ -11,6 +11,8 @@ from typing import Annotated
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from app.domain.authorities import LONGEST, read_authorities
+
 _LONGEST_URL = 2048
 
 
@@ -39,6 +41,18 @@ def _as_credential(value: SecretStr) -> SecretStr:
 
 #: A token or key; what surrounds it when it is pasted is cut off.
 Credential = Annotated[SecretStr, Field(max_length=1024), AfterValidator(_as_credential)]
+
+
+#: The authority behind the certificate of a host that the operator runs himself.
+#: The engine looks for a setting of this name (app.domain.authorities) and trusts it alone.
+CaCertificate = Annotated[
+    Annotated[str, Field(max_length=LONGEST), AfterValidator(read_authorities)] | None,
+    Field(
+        description="The certificate of your own authority, as PEM, where no public one signed the"
+        " host's. Then the target trusts this one and no other.",
+        examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"],
+    ),
+]
 
 
 class ConnectorSettings(BaseModel):

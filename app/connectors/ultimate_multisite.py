@@ -23,7 +23,7 @@ from pydantic import Field
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.checking import asked
 from app.connectors.classify import Reply, Rule, classify, document_of
-from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
+from app.connectors.settings import BaseUrl, CaCertificate, ConnectorSettings, Credential
 from app.domain import strict_json
 from app.domain.model import Event
 from app.domain.outcome import Outcome, auth_failed, delivered, rejected, retry
@@ -63,6 +63,7 @@ class UltimateMultisiteSettings(ConnectorSettings):
         default="header",
         description="Where the keys stand: `body` for hosts that drop the Authorization header.",
     )
+    ca_certificate: CaCertificate = None
 
 
 class UltimateMultisite(Connector[UltimateMultisiteSettings]):

@@ -17,13 +17,14 @@ from pydantic import Field
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import Rule, classify
 from app.connectors.mapping import unusable_mapping
-from app.connectors.settings import ConnectorSettings
+from app.connectors.settings import CaCertificate, ConnectorSettings
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
 from app.domain.header_rules import credentials_in
 from app.domain.model import Event
 from app.domain.outcome import Outcome, delivered, gone
 from app.domain.signing import sign
+from app.domain.trace import HEADER
 
 #: Keys of a body whose links log somebody in or open somebody's bill.
 LINK_KEYS = frozenset({"verification_link", "default_payment_url", "payment_invoice_url"})
@@ -54,6 +55,7 @@ class WebhookSettings(ConnectorSettings):
         description="Leave links that act as a password out of the envelope's `data`:"
         " `verification_link`, `default_payment_url` and `payment_invoice_url`.",
     )
+    ca_certificate: CaCertificate = None
 
 
 class Webhook(Connector[WebhookSettings]):
@@ -83,6 +85,8 @@ class Webhook(Connector[WebhookSettings]):
         self._url = httpx.URL(settings.url)
         self._raw = settings.format == "raw"
         self._withheld = LINK_KEYS if settings.withhold_links else frozenset[str]()
+        # An operator's own header field goes before the sender's.
+        self._traced = any(name.lower() == HEADER for name in settings.headers)
         # Some endpoints repeat the credential they refuse.
         self._secrets = credentials_in(settings.headers)
         self._headers = [
@@ -131,11 +135,17 @@ class Webhook(Connector[WebhookSettings]):
                 (b"webhook-timestamp", b"%d" % timestamp),
                 (b"webhook-signature", signature.encode("ascii")),
                 (b"relay-hop", b"%d" % (assignment.event.hop + 1)),
+                *self._trace(assignment.event),
             ],
             stream=httpx.ByteStream(body),
         )
         request.read()
         return request
+
+    def _trace(self, event: Event) -> tuple[tuple[bytes, bytes], ...]:
+        if event.trace is None or self._traced:
+            return ()
+        return ((b"traceparent", event.trace.encode("ascii")),)
 
     def _outcome(self, response: httpx.Response, assignment: Assignment) -> Outcome:
         if response.is_success:

@@ -22,25 +22,24 @@ from pydantic import Field
 from app.connectors.base import (
     Assignment,
     BatchFlow,
-    Connector,
     Facts,
     Flow,
     Limits,
     TargetBinding,
 )
-from app.connectors.checking import asked
-from app.connectors.classify import classify
-from app.connectors.contact_batches import Waiting, carry_parts
-from app.connectors.contact_fields import address_of, why_no_contact
+from app.connectors.classify import Rule
+from app.connectors.contact_batches import Waiting, bytes_of, carry_parts
+from app.connectors.contact_fields import address_of
+from app.connectors.granted_contacts import GrantedContacts
 from app.connectors.mapping import unusable_mapping
-from app.connectors.oauth import Authority, granted
+from app.connectors.oauth import Authority
+from app.connectors.required_names import Record
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
-from app.connectors.zoho_crm_fields import DEFAULT_MAPPING, Record, record_of, wrong_fields
+from app.connectors.zoho_crm_fields import DEFAULT_MAPPING, record_of, wrong_fields
 from app.connectors.zoho_crm_replies import RULES, TOKEN_RULES, found_id, is_id, results
 from app.domain import strict_json
 from app.domain.expressions import ExpressionError
 from app.domain.grant import Grant
-from app.domain.model import Event
 from app.domain.outcome import Outcome, rejected, retry, skipped
 
 #: Where each data centre hands out tokens, by the end of its API's host name.
@@ -96,11 +95,10 @@ class ZohoCrmSettings(ConnectorSettings):
     )
 
 
-class ZohoCrm(Connector[ZohoCrmSettings]):
+class ZohoCrm(GrantedContacts[ZohoCrmSettings]):
     """Keeps one record per customer."""
 
     name: ClassVar[str] = "zoho_crm"
-    kind: ClassVar[str] = "crm"
     facts: ClassVar[Facts] = Facts(
         title="Zoho CRM",
         summary="Creates or updates the contact or lead of the customer an event is about.",
@@ -116,8 +114,7 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
     default_mapping: ClassVar[Mapping[str, str]] = DEFAULT_MAPPING
     #: A credit pays for up to ten records of one request.
     limits: ClassVar[Limits] = Limits(batch_size=100, max_in_flight=100)
-    ordered: ClassVar[bool] = True
-    uses_grant: ClassVar[bool] = True
+    rules: ClassVar[Sequence[Rule]] = RULES
     assumed_written: ClassVar[tuple[int, bytes]] = (
         200,
         b'{"data": [{"status": "success", "details": {"id": "1000000000000001"}}]}',
@@ -150,10 +147,6 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
         """API names of fields; consent is not for mappings."""
         return wrong_fields(fields)
 
-    def skip(self, event: Event) -> str | None:
-        """Test events and deletions do not touch records."""
-        return why_no_contact(event, self.facts.title)
-
     def batch_key(self, assignment: Assignment) -> str:
         """Known records travel together, and so do those that an upsert can make."""
         if is_id(assignment.remembered_id):
@@ -164,19 +157,8 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
         )
         return "upsert" if named and address_of(assignment.event) else assignment.message_id
 
-    def check(self, assignment: Assignment) -> Flow:
-        """Fetch a token, and read one record with it."""
-        request = self._request("GET", "", query={"fields": "id", "per_page": "1"})
-        flow = asked(request, assignment, RULES, self._authority.secrets)
-        return granted(flow, assignment, self._authority)
-
-    def deliver(self, assignment: Assignment) -> Flow:
-        """Write one record."""
-        return granted(self._deliver(assignment), assignment, self._authority)
-
-    def deliver_many(self, assignments: Sequence[Assignment]) -> BatchFlow:
-        """Write several records with one request, each with a result of its own."""
-        return granted(self._deliver_many(assignments), assignments[0], self._authority)
+    def _harmless(self) -> httpx.Request:
+        return self._request("GET", "", query={"fields": "id", "per_page": "1"})
 
     def _deliver(self, assignment: Assignment) -> Flow:
         record = self._record(assignment)
@@ -186,7 +168,7 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
         if remembered is None or not is_id(remembered):
             return (yield from self._by_address(record, assignment))
         outcome = yield from self._update(remembered, record, assignment)
-        if not outcome.forget_id or record.email is None:
+        if not outcome.forget_id or record.key is None:
             return outcome
         outcome = yield from self._by_address(record, assignment)
         return outcome if outcome.external_id else replace(outcome, forget_id=True)
@@ -201,13 +183,16 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
             if isinstance(record, Outcome):
                 ended[position] = record
             elif remembered is not None and is_id(remembered):
-                known.append(Waiting(position, assignment, remembered, record))
-            elif record.email is not None and record.complete:
-                new.append(Waiting(position, assignment, record.email.casefold(), record))
+                known.append(
+                    Waiting(position, assignment, remembered, record, bytes_of(record.fields))
+                )
+            elif record.key is not None and record.complete:
+                key = record.key.casefold()
+                new.append(Waiting(position, assignment, key, record, bytes_of(record.fields)))
             else:
                 ended[position] = yield from self._by_address(record, assignment)
         for waiting, send in ((known, self._update_part), (new, self._upsert_part)):
-            carried = yield from carry_parts(waiting, send)
+            carried = yield from carry_parts(waiting, send, self.limits.batch_bytes)
             if isinstance(carried, Outcome):
                 return carried
             ended |= carried
@@ -224,15 +209,15 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
             )
         except ExpressionError as error:
             return unusable_mapping(error)
-        if record.email is None and not is_id(assignment.remembered_id):
+        if record.key is None and not is_id(assignment.remembered_id):
             return skipped(_NOBODY)
         return record if record.fields else skipped(_NOTHING)
 
     def _by_address(self, record: Record, assignment: Assignment) -> Flow:
-        if record.email is None or record.new is None:
+        if record.key is None or record.new is None:
             return skipped(_NOBODY)
         if not record.complete:
-            response = yield self._request("GET", "/search", query={"email": record.email})
+            response = yield self._request("GET", "/search", query={"email": record.key})
             if not response.is_success:
                 return self._failed(response, assignment)
             found = found_id(response)
@@ -285,9 +270,6 @@ class ZohoCrm(Connector[ZohoCrmSettings]):
     def _authorised(self, request: httpx.Request, grant: Grant) -> httpx.Request:
         headers = {**self._headers, "authorization": f"Zoho-oauthtoken {grant.token}"}
         return httpx.Request(request.method, request.url, headers=headers, content=request.content)
-
-    def _failed(self, response: httpx.Response, assignment: Assignment) -> Outcome:
-        return classify(response, RULES, now=assignment.now, secrets=self._authority.secrets)
 
 
 def _accounts(base_url: str) -> str:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.connectors.api_names import wrong_api_names
 from app.connectors.contact_fields import (
-    Value,
     address_of,
     as_address,
     as_day,
@@ -25,7 +24,7 @@ from app.connectors.contact_fields import (
     standard_only,
     written,
 )
-from app.connectors.required_names import NameFields, cut
+from app.connectors.required_names import NameFields, Record, cut
 from app.domain.model import Event
 
 NAMES = {
@@ -57,25 +56,6 @@ _OWN = frozenset(
 _NO_COMPANY = "[not provided]"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is to be written.
-
-    `email` is what the record is found by, None when none is known;
-    `fields` may be written to a record that is there;
-    `new` is what a record is made of, None when not enough is known for one.
-    """
-
-    email: str | None
-    fields: Mapping[str, Value]
-    new: Mapping[str, Value] | None
-
-    @property
-    def complete(self) -> bool:
-        """True when it may be written whether the record is there or not."""
-        return self.new == self.fields
-
-
 def record_of(
     event: Event, mapped: Mapping[str, Any] | None, *, module: str, standard: bool
 ) -> Record:
@@ -98,18 +78,14 @@ def record_of(
 
 def wrong_fields(fields: Sequence[str]) -> dict[str, str]:
     """The fields that cannot be mapped: field to sentence."""
-    found = {}
-    for field in fields:
-        if field in _CONSENT:
-            found[field] = "Consent is given by people, not by a mapping."
-        elif field in _OWN or field.startswith("$"):
-            found[field] = "Zoho sets this field itself; it cannot be written."
-        elif _NAME.fullmatch(field) is None:
-            found[field] = (
-                "A Zoho field's API name is letters, digits and underscores, and starts with a"
-                " letter."
-            )
-    return found
+    return wrong_api_names(
+        fields,
+        title="Zoho",
+        name=_NAME,
+        form="letters, digits and underscores, and starts with a letter.",
+        consent=_CONSENT,
+        own={*_OWN, *(field for field in fields if field.startswith("$"))},
+    )
 
 
 def _write_moment(name: str, moment: datetime) -> str:

@@ -127,6 +127,12 @@ def _all_types() -> list[EventType]:
 #: Every type by its name.
 CATALOGUE: Mapping[str, EventType] = MappingProxyType({entry.name: entry for entry in _all_types()})
 
+#: Types that the platform sends by itself.
+BUILT_IN_TYPES: tuple[str, ...] = tuple(name for name, *_ in rows.BUILT_IN)
+
+#: Types that only old versions of the platform send; later ones do not even list them.
+MODEL_TYPES: tuple[str, ...] = tuple(name for name, *_ in rows.ALIASES)
+
 #: Types that only the platform's test button sends.
 TEST_BUTTON_TYPES = frozenset(name for name, _, _ in rows.TEST_BUTTON)
 

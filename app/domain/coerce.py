@@ -36,8 +36,10 @@ _INTEGER_LIMIT = 10**ID_LIMIT
 _EXACT_FLOAT = 2**53
 #: A float that prints this short has no noise.
 _SHORT_FLOAT = 10
+_ZERO = Decimal(0)
 _NOUGHT = "0000-00-00"
 _DATE_LENGTH = 10
+_LOCAL_LENGTH = len("2026-11-23 19:09:31")
 _NO_TIME = "must be a time: RFC 3339, or YYYY-MM-DD HH:MM:SS in UTC"
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -90,10 +92,11 @@ def amount(value: Any) -> Decimal | None:
         if not -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
             raise ImpossibleValue("must be an amount below 1000000000000000")
         shortest = repr(value)
+        if len(shortest) <= _SHORT_FLOAT and "e" not in shortest:
+            return Decimal(shortest.removesuffix(".0")) or _ZERO
         # A sum of floats carries noise far behind the point (0.30000000000000004): no money has it.
-        exact = len(shortest) <= _SHORT_FLOAT and "e" not in shortest
         # From the shortest form, not from the float: 9403530830.94 is that, not …830.940001.
-        return _plain(shortest if exact else f"{Decimal(shortest):.6f}")
+        return _plain(f"{Decimal(shortest):.6f}")
     if _is_nothing(value):
         return None
     raise _unexpected("a decimal number", value)
@@ -111,11 +114,16 @@ def moment(value: Any) -> datetime | None:
     written = value.strip()
     if not written or written.startswith(_NOUGHT):
         return None
+    if len(written) == _LOCAL_LENGTH and written[13] == ":" == written[16]:
+        # The platform's own form; naming the zone is quicker than to replace it.
+        written += "Z"
     # fromisoformat also takes week dates and undelimited forms, which no sender means.
     if len(written) < _DATE_LENGTH or written[4] != "-" or written[7] != "-":
         raise ImpossibleValue(_NO_TIME)
     try:
         found = datetime.fromisoformat(written)
+        if found.tzinfo is UTC:
+            return found
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ImpossibleValue(_NO_TIME) from None
@@ -206,7 +214,7 @@ def _plain(written: str) -> Decimal:
     if "." in written:
         written = written.rstrip("0").rstrip(".")
     found = Decimal(written)
-    return found or Decimal(0)
+    return found or _ZERO
 
 
 def _integer(value: Any, what: str) -> int:

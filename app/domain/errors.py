@@ -21,6 +21,8 @@ RelayError
   NotImplementedYet         501
   StoreUnavailable          503
   TooManyConnections        503
+  PlatformRefused           502  the platform's own API does not let the relay in
+  PlatformUnavailable       503  the platform's own API did not answer well; this may pass
   ConfigurationError        (start-up; never answered over HTTP)
 
 Each becomes a problem document (RFC 9457): `type` is the slug, `detail` says what and where and
@@ -220,6 +222,22 @@ class TooManyConnections(RelayError):
 
     slug = "too-many-connections"
     title = "There are too many connections"
+    status = 503
+
+
+class PlatformRefused(RelayError):
+    """The platform's own API refused the relay, or is not there: somebody must change something."""
+
+    slug = "platform-refused"
+    title = "The platform refused the relay"
+    status = 502
+
+
+class PlatformUnavailable(RelayError):
+    """The platform's own API did not answer, or not in a way that can be used; it may later."""
+
+    slug = "platform-unavailable"
+    title = "The platform did not answer well"
     status = 503
 
 

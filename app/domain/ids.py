@@ -34,6 +34,7 @@ class IdFactory:
         self._random_bytes = random_bytes
         self._millisecond = 0
         self._value = 0
+        self._stem = _digits(0)[:-2]
 
     def new(self, prefix: str) -> str:
         """The next id: `prefix` (three letters), an underscore, 26 characters."""
@@ -41,13 +42,21 @@ class IdFactory:
         if now > self._millisecond:
             self._millisecond = now
             self._value = now << 80 | int.from_bytes(self._random_bytes(10), "big") >> 1
+            self._stem = _digits(self._value)[:-2]
         else:
             self._value += 1
-        return _write(prefix, self._value)
+            if not self._value & 1023:
+                self._stem = _digits(self._value)[:-2]
+        # The next ids of a millisecond differ in the last two characters.
+        return f"{prefix}_{self._stem}{_PAIRS[self._value & 1023]}"
+
+
+def _digits(value: int) -> str:
+    return "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
 
 
 def _write(prefix: str, value: int) -> str:
-    return prefix + "_" + "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
+    return f"{prefix}_{_digits(value)}"
 
 
 def boundary(prefix: str, milliseconds: int) -> str:

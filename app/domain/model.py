@@ -10,13 +10,15 @@ Amounts are decimals in major units (59.99 is 59 dollars 99), times are aware da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from app.domain.record import record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a membership buys."""
 
@@ -26,7 +28,7 @@ class Plan:
     price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Customer:
     """A person or firm that has an account on the platform."""
 
@@ -45,7 +47,7 @@ class Customer:
     manage_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Membership:
     """One subscription of one customer."""
 
@@ -71,7 +73,7 @@ class Membership:
     manage_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LineItem:
     """One line of a payment."""
 
@@ -83,7 +85,7 @@ class LineItem:
     product_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Payment:
     """One payment, finished or not."""
 
@@ -106,7 +108,7 @@ class Payment:
     manage_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Site:
     """A site that a customer owns."""
 
@@ -117,7 +119,7 @@ class Site:
     admin_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Domain:
     """A domain name mapped to a site."""
 
@@ -131,7 +133,7 @@ class Domain:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Context:
     """Browser identifiers, present only where the visitor consented to the purpose they serve."""
 
@@ -142,7 +144,7 @@ class Context:
     user_agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What a source adapter made of one request.
 
@@ -165,12 +167,13 @@ class Reading:
     context: Context | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event as the relay knows it.
 
     `subject` is unique over all sources (`my-network/customer/2`): deliveries to an ordered
     target run one after another for one subject, and remembered ids are kept by it.
+    `trace` is the sender's `traceparent`.
     """
 
     id: str
@@ -188,9 +191,10 @@ class Event:
     domain: Domain | None = None
     context: Context | None = None
     hop: int = 0
+    trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """A request as it came in, before anybody trusted it.
 

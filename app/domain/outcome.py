@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from app.domain.grant import Grant
+from app.domain.record import record
 
 
 class OutcomeKind(StrEnum):
@@ -29,7 +29,7 @@ class OutcomeKind(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcome:
     """The end of one attempt.
 

@@ -96,6 +96,10 @@ class RoutingTable:
         self._routes = tuple(routes)
         self._memo: dict[tuple[str, str], tuple[Route, ...]] = {}
 
+    def of_target(self, target_id: str) -> Route | None:
+        """The route of one target, None when it has none."""
+        return next((route for route in self._routes if route.target_id == target_id), None)
+
     def candidates(self, source_name: str, event_type: str) -> tuple[Route, ...]:
         """The routes that match source and type, in their order; their filters are still to run."""
         key = (source_name, event_type)

@@ -14,7 +14,7 @@ The scans can only ever be too suspicious; what they suspect is looked at again 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -39,6 +39,7 @@ _UNKNOWN_WORDS = ("NaN", "Infinity")
 #: A place is looked for in so many tokens (about 30 ms); a longer document is refused without it.
 _TOKENS_TO_SEARCH = 50_000
 _SHOWN_POINTER = 200
+_OPENED, _REPEATED, _TOO_LONG = "opened", "repeated", "too long"
 
 
 def read_strict(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -143,7 +144,7 @@ def _check_exactly(body: bytes, value: Any, max_depth: int) -> None:
     """
     skeleton = _STRING.sub(b"", body)
     if _deeper_than(skeleton, max_depth):
-        raise Unreadable(_depth_text(max_depth))
+        raise Unreadable(_depth_text(body, max_depth))
     if any(_outside_64_bits(number) for number in _LONG_INTEGER.findall(skeleton)):
         _refuse(body, "An integer is outside the range of 64 bits; send it as a string")
     if skeleton.count(b":") != _count_keys(value):
@@ -166,15 +167,23 @@ def _outside_64_bits(number: bytes) -> bool:
 
 
 def _refuse(body: bytes, what: str) -> NoReturn:
-    pointer = _find_place(body)
-    raise Unreadable(f"{what}, at {pointer}." if pointer else f"{what}.")
+    places = (steps for kind, steps in _remarkable(body) if kind is not _OPENED)
+    raise Unreadable(f"{what}{_at(next(places, None))}.")
 
 
-def _find_place(body: bytes) -> str | None:
-    """The JSON Pointer of the first repeated key or over-long integer of valid JSON.
+def _depth_text(body: bytes, max_depth: int) -> str:
+    opened = (steps for kind, steps in _remarkable(body) if kind is _OPENED)
+    place = _at(next((steps for steps in opened if len(steps) == max_depth), None))
+    return f"The body nests arrays and objects deeper than {max_depth}{place}."
 
+
+def _remarkable(body: bytes) -> Iterator[tuple[str, list[str | int]]]:
+    """What a refusal may be about, with the steps from the root to it.
+
+    Where something is opened, a key is repeated, or an integer is too long; in valid JSON, or as
+    far as it is valid.
     A stack of what is open is kept: the keys seen so far for an object, None for an array, and
-    beside it the step of the pointer that is being read there.
+    beside it the step that is being read there.
     """
     seen: list[set[str] | None] = []
     steps: list[str | int] = []
@@ -182,8 +191,9 @@ def _find_place(body: bytes) -> str | None:
     for position, match in enumerate(_TOKEN.finditer(body)):
         token = match[0]
         if position > _TOKENS_TO_SEARCH:
-            return None
+            return
         if token in b"{[":
+            yield _OPENED, steps
             seen.append(set() if token == b"{" else None)
             steps.append(0)
             key_follows = token == b"{"
@@ -199,15 +209,19 @@ def _find_place(body: bytes) -> str | None:
             steps[-1] = key = str(orjson.loads(token))
             keys = seen[-1]
             if keys is None or key in keys:
-                return _pointer(steps)
-            keys.add(key)
+                yield _REPEATED, steps
+            else:
+                keys.add(key)
             key_follows = False
         elif _LONG_INTEGER.fullmatch(token) and _outside_64_bits(token):
-            return _pointer(steps)
-    return None
+            yield _TOO_LONG, steps
 
 
-def _pointer(steps: list[str | int]) -> str:
+def _at(steps: Sequence[str | int] | None) -> str:
+    return "" if steps is None else f", at {_pointer(steps)}"
+
+
+def _pointer(steps: Sequence[str | int]) -> str:
     parts = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
     pointer = "".join(["#", *(f"/{part}" for part in parts)])
     return pointer if len(pointer) <= _SHOWN_POINTER else pointer[:_SHOWN_POINTER] + "…"
@@ -222,7 +236,7 @@ def _say_what_is_wrong(body: bytes, error: orjson.JSONDecodeError, max_depth: in
         )
     place = f"at line {error.lineno}, column {error.colno}"
     if error.msg.startswith("depth limit"):
-        return _depth_text(max_depth)
+        return _depth_text(body, max_depth)
     if text.startswith(_UNKNOWN_WORDS, error.pos):
         return f"The body has NaN or Infinity {place}; JSON has no such numbers."
     if "infinity" in error.msg:
@@ -241,7 +255,3 @@ def _wrong_bytes(body: bytes) -> str | None:
     if body.startswith((b"\xff\xfe", b"\xfe\xff")) or body.count(b"\0") * 3 > len(body):
         return "The body is UTF-16 or UTF-32; it must be UTF-8."
     return None
-
-
-def _depth_text(max_depth: int) -> str:
-    return f"The body nests arrays and objects deeper than {max_depth}."

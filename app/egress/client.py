@@ -45,17 +45,21 @@ class Egress:
         target: str,
         deadline: float,
         ca_certificate: str | None = None,
+        response_limit: int | None = None,
     ) -> httpx.Response:
         """The answer of a target, whatever its status, read as far as the limit.
 
         `deadline` is the seconds for everything: lookup, connection, TLS, request and answer.
         `ca_certificate` (PEM) makes that authority the only one trusted.
+        `response_limit` (bytes) is for answers that may be longer than those of targets.
         A longer body is cut, and `response.extensions["truncated"]` is then true.
         Raises TransportFailure.
         """
         request.extensions["relay_target"] = target
         request.extensions["relay_deadline"] = deadline
         request.extensions["relay_ca_certificate"] = ca_certificate
+        if response_limit is not None:
+            request.extensions["relay_response_limit"] = response_limit
         return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:

@@ -43,7 +43,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     A request names its target in `extensions["relay_target"]`, and may bring
     `relay_deadline` (seconds in total, lookup included) and `relay_ca_certificate` (PEM; then
-    only that authority is trusted).
+    only that authority is trusted) and `relay_response_limit` (bytes, instead of the transport's).
     The answer's body is complete and at most `response_limit` bytes long;
     `extensions["truncated"]` says whether there was more.
     Its bytes are as they came: an encoding the target used without being asked is not undone.
@@ -77,7 +77,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         target = extensions["relay_target"]
         deadline = extensions.get("relay_deadline", _DEFAULT_DEADLINE)
-        exchange = _Exchange(request, self._response_limit)
+        exchange = _Exchange(
+            request, extensions.get("relay_response_limit") or self._response_limit
+        )
         try:
             exchange.prepare(self._user_agent)
             async with asyncio.timeout(deadline):

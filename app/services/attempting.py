@@ -25,8 +25,15 @@ EndT = TypeVar("EndT")
 class Sender(Protocol):
     """The door out (`app.egress`)."""
 
-    async def send(self, request: httpx.Request, *, target: str, deadline: float) -> httpx.Response:
-        """Send one request. Raises TransportFailure."""
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        target: str,
+        deadline: float,
+        ca_certificate: str | None = None,
+    ) -> httpx.Response:
+        """Send one request, trusting only that authority if it is given. Raises TransportFailure."""
         ...
 
 
@@ -45,6 +52,7 @@ async def drive(
     target: str,
     seconds: float,
     masking: Masking,
+    ca_certificate: str | None = None,
     elapsed: Callable[[], float] = time.monotonic,
 ) -> Attempted:
     """Run a generator to its end. An exception of its own ends it as a retry, and is logged."""
@@ -54,7 +62,12 @@ async def drive(
         request = next(flow)
         while True:
             try:
-                response = await sender.send(request, target=target, deadline=until - elapsed())
+                response = await sender.send(
+                    request,
+                    target=target,
+                    deadline=until - elapsed(),
+                    ca_certificate=ca_certificate,
+                )
             except TransportFailure as failure:
                 attempted.exchanges.append(_failed(request, failure, masking))
                 request = flow.throw(failure)

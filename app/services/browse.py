@@ -22,13 +22,17 @@ from app.store.database import Database, ReadConnection
 from app.store.deliveries import ACTIVE, DeliveryFilter
 from app.store.events import EventBody, EventFilter, EventRecord
 
+_LIVE = "live"
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventView:
-    """The metadata of one event; what stood in it is its body's to say."""
+    """The metadata of one event; what stood in it is its body's to say.
+
+    `origin` is `live` for what a sender sent, else on what occasion the relay made it.
+    """
 
     id: str
     type: str
@@ -38,6 +42,7 @@ class EventView:
     occurred_at: datetime
     received_at: datetime
     external_id: str | None
+    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +191,7 @@ def _event_view(record: EventRecord) -> EventView:
         occurred_at=from_micros(record.occurred_at),
         received_at=from_micros(record.received_at),
         external_id=record.external_id,
+        origin=record.origin or _LIVE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.services.backfill import Backfills
 from app.services.browse import Browse
 from app.services.checking import CheckTarget
 from app.services.configuration import ConfigurationCache
@@ -13,9 +14,12 @@ from app.services.jobs import Jobs
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
+from app.services.platform_api import PlatformApi
 from app.services.preview import PreviewTarget
 from app.services.quarantine import Quarantine
+from app.services.reconcile import Reconciliations
 from app.services.replay import Replays
+from app.services.set_up_network import SetUpNetwork
 from app.services.steer_deliveries import SteerDeliveries
 
 
@@ -33,6 +37,10 @@ class Services:
     deliveries: SteerDeliveries
     quarantine: Quarantine
     replays: Replays
+    reconciliations: Reconciliations
+    backfills: Backfills
     jobs: Jobs
     previews: PreviewTarget
     checks: CheckTarget
+    platform: PlatformApi
+    setups: SetUpNetwork

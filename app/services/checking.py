@@ -123,6 +123,7 @@ class CheckTarget:
             target=target.id,
             seconds=self._attempt_timeout,
             masking=target.masking,
+            ca_certificate=target.ca_certificate,
         )
 
     def _assignment(self, target: BoundTarget, grant: Grant | None) -> Assignment:

@@ -14,13 +14,15 @@ from app import __version__
 from app.connectors.base import Connector, TargetBinding
 from app.connectors.mapping import bind_mapping
 from app.connectors.registry import connector_class
-from app.domain import signing, strict_json
+from app.domain import authorities, signing, strict_json
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import NotImplementedYet
 from app.domain.expressions import compile_filter
 from app.domain.retry import DEFAULT_SCHEDULE, RetryPolicy
 from app.domain.routing import Route, RoutingTable, compile_patterns
+from app.services.api_access import ADDRESS
 from app.services.masking import Masking
+from app.services.pace import Pace, Paces
 from app.services.target_secrets import secret_texts
 from app.sources.base import Credentials, SourceAdapter
 from app.sources.registry import adapter_for
@@ -35,7 +37,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSource:
-    """A source, ready to check and read requests."""
+    """A source, ready to check and read requests.
+
+    `api_url` is where the sender's own API can be asked, None without the keys to it; `pace` is
+    how fast it may send, None for no limit.
+    """
 
     id: str
     name: str
@@ -44,6 +50,8 @@ class BoundSource:
     adapter: SourceAdapter
     credentials: Credentials
     dedupe_window: int
+    api_url: str | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,7 @@ class BoundTarget:
     connector: Connector[Any]
     retry: RetryPolicy
     masking: Masking
+    ca_certificate: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,7 @@ class ConfigurationCache:
         self._sealer = sealer
         self._clock = clock
         self._dedupe_window = dedupe_window
+        self._paces = Paces()
         self._current: Configuration | None = None
         self._refreshing: asyncio.Task[Configuration] | None = None
 
@@ -172,6 +182,8 @@ class ConfigurationCache:
                 signing_secrets=_keys(adapter, self._secrets(row, place, overlapping=overlapping)),
             ),
             dedupe_window=int(row.settings.get("dedupe_window", self._dedupe_window)),
+            api_url=row.settings.get(ADDRESS) if row.api_access_sealed else None,
+            pace=self._paces.of(row.id, row.settings.get("rate_per_second")),
         )
 
     def _secrets(
@@ -200,6 +212,7 @@ class ConfigurationCache:
             connector=connector,
             retry=RetryPolicy(schedule),
             masking=Masking(connector.secret_query, secret_texts(connector.target.settings)),
+            ca_certificate=getattr(connector.target.settings, authorities.SETTING, None),
         )
 
     def _bind_connector(self, row: TargetRecord, now: int) -> Connector[Any]:

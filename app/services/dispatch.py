@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -20,8 +20,10 @@ from app.domain.errors import RelayError
 from app.domain.grant import Grant
 from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, rejected, retry, skipped
+from app.domain.record import record
 from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
+from app.services.enrichment import Enrichment
 from app.services.events import StoredEvents
 from app.services.grants import Grants
 from app.services.planning import skip_reason
@@ -37,7 +39,7 @@ _EFFECT_WAIT_SECONDS = 2.0
 _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Task:
     """A claimed delivery with its target and event, ready to be sent."""
 
@@ -47,7 +49,7 @@ class Task:
     effect: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Result:
     """What came of one claimed delivery.
 
@@ -69,7 +71,7 @@ class Result:
     attempted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claim:
     """What was taken: groups of tasks that share a request, and results that need none."""
 
@@ -93,6 +95,7 @@ class Dispatch:
         owner: str,
         lease: float,
         attempt_timeout: float,
+        enrichment: Enrichment | None = None,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -103,12 +106,15 @@ class Dispatch:
         self._owner = owner
         self._lease = int(lease * _MICROS)
         self._attempt_timeout = attempt_timeout
+        self._enrichment = enrichment
         self._elapsed = elapsed
         self._events = StoredEvents(configuration)
 
     async def claim(self, free: int) -> Claim:
         """Lease up to `free` due deliveries, fairly over the targets."""
-        taken, next_due = await self._database.write(lambda c: self._take(c, free), durable=False)
+        taken, next_due = await self._database.write_briefly(
+            lambda c: self._take(c, free), durable=False
+        )
         tasks, results = self._prepare(taken)
         reserved, waiting = await self._reserve(tasks)
         return Claim(_grouped(reserved), [*results, *waiting], len(taken), next_due)
@@ -125,7 +131,8 @@ class Dispatch:
         ready = claim.ready_targets(connection, now)
         if ready and ready[0].version != self._configuration.current.version:
             self._configuration.load_if_moved(connection)
-        allowances = [allowance(target, now) for target in ready]
+        bound = self._configuration.current.targets
+        allowances = [allowance(one, now, _batch_size(bound.get(one.id))) for one in ready]
         slots = share(allowances, free)
         if not slots:
             return [], claim.next_due(connection, now)
@@ -138,7 +145,7 @@ class Dispatch:
         claim.spend_tokens(
             connection,
             [
-                (one.target_id, one.tokens - counts.get(one.target_id, 0), now)
+                (one.target_id, one.left_after(counts.get(one.target_id, 0)), now)
                 for one in allowances
                 if one.tokens is not None
             ],
@@ -223,6 +230,19 @@ class Dispatch:
 
     async def carry_out(self, group: Sequence[Task]) -> list[Result]:
         """Send one group: a single delivery, or a batch of one target. Never raises."""
+        enrichment, target = self._enrichment, group[0].target
+        if enrichment is None or not enrichment.concerns(target):
+            return await self._send(group)
+        completed = await enrichment.complete(target, [(t.claimed, t.event) for t in group])
+        results = await self._send(
+            [replace(task, event=one.event) for task, one in zip(group, completed, strict=True)]
+        )
+        return [
+            replace(result, exchanges=[*one.notes, *result.exchanges])
+            for result, one in zip(results, completed, strict=True)
+        ]
+
+    async def _send(self, group: Sequence[Task]) -> list[Result]:
         target = group[0].target
         if not target.connector.uses_grant:
             return await self._carry_out(group, self._sender)
@@ -250,6 +270,7 @@ class Dispatch:
             target=target.id,
             seconds=self._attempt_timeout,
             masking=target.masking,
+            ca_certificate=target.ca_certificate,
             elapsed=self._elapsed,
         )
         ended = outcomes(attempted.end, len(group))
@@ -295,6 +316,10 @@ def assignment_of(task: Task, started_at: int, grant: Grant | None = None) -> As
 def _is_forced(claimed: ClaimedDelivery) -> bool:
     """Whether a replay is to be taken for something new: with ids of its own, effects included."""
     return claimed.repeats_id == claimed.id
+
+
+def _batch_size(target: BoundTarget | None) -> int:
+    return 1 if target is None else target.connector.limits.batch_size
 
 
 def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from app.domain import strict_json
 from app.domain.clock import from_micros
 from app.domain.model import Event, RawRequest
+from app.domain.trace import trace_of
 from app.services.configuration import Configuration, ConfigurationCache
 from app.services.planning import event_of
 from app.sources.base import SourceAdapter
@@ -69,6 +70,7 @@ def read_stored(claimed: ClaimedDelivery, configuration: Configuration) -> Event
         source=claimed.source,
         received_at=received_at,
         hop=claimed.hop,
+        trace=trace_of(request.headers),
     )
 
 

@@ -124,19 +124,30 @@ class Loan:
         """The newest token that is known."""
         return self._kept.grant if self._kept else None
 
-    async def send(self, request: httpx.Request, *, target: str, deadline: float) -> httpx.Response:
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        target: str,
+        deadline: float,
+        ca_certificate: str | None = None,
+    ) -> httpx.Response:
         """Send a request; one for a token is answered from the store when there is a newer one.
 
         Raises TransportFailure.
         """
         if GRANT not in request.extensions:
-            return await self._sender.send(request, target=target, deadline=deadline)
+            return await self._sender.send(
+                request, target=target, deadline=deadline, ca_certificate=ca_certificate
+            )
         until = self._elapsed() + deadline
         await self._take_turn(deadline)
         newer = await self._grants.newer(self._target_id, than=self._version)
         if newer is None:
             left = until - self._elapsed()
-            return await self._sender.send(request, target=target, deadline=left)
+            return await self._sender.send(
+                request, target=target, deadline=left, ca_certificate=ca_certificate
+            )
         self._kept = newer
         self.end()
         return httpx.Response(200, extensions={GRANT: newer.grant})

@@ -5,12 +5,12 @@ What arrives together is committed together; the answer is given after the commi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import (
-    Conflict,
     InvalidRequest,
     NotFound,
     RelayError,
@@ -20,32 +20,20 @@ from app.domain.errors import (
 )
 from app.domain.ids import new_id
 from app.domain.model import RawRequest
+from app.domain.record import record
 from app.domain.routing import is_event_type
 from app.services.batch_requests import in_batch, plan_batch
 from app.services.batching import Batcher
 from app.services.configuration import BoundSource, Configuration, ConfigurationCache
 from app.services.planning import Plan, plan_request, read_request
+from app.services.receipts import Receipt, receipt_of, store_firsts
 from app.sources.authentication import authenticate
-from app.store import intake, quarantine
+from app.store import quarantine
 from app.store.database import Database, WriteConnection
-from app.store.intake import Known
 from app.store.quarantine import QuarantineRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the sender is told: the event's id, and whether it was known already.
-
-    Of a batch this is the first event, and `events` are all of them, the first included.
-    """
-
-    id: str
-    type: str
-    duplicate: bool
-    events: tuple[Receipt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Intake:
     """A request on its way through one transaction; `plan` holds for `version` only."""
 
@@ -78,8 +66,9 @@ class Ingest:
     async def accept(self, source_name: str, request: RawRequest) -> Receipt:
         """Store what a sender sent; returns after the commit.
 
-        Raises NotFound, Unauthorized, Unreadable and its kin (their `extra` names the quarantine
-        entry), UnknownEventType, Conflict (same id, other content), StoreUnavailable.
+        Raises NotFound, Unauthorized, TooManyRequests, Unreadable and its kin (their `extra` names
+        the quarantine entry), UnknownEventType, Conflict (same id, other content),
+        StoreUnavailable.
         """
         configuration = self._configuration.current
         if self._configuration.stale(to_micros(request.received_at)):
@@ -97,6 +86,30 @@ class Ingest:
         if isinstance(found, _Intake):
             return await self._batcher.put(found)
         return await self._store_together(found)
+
+    def accept_at_once(
+        self, source_name: str, request: RawRequest
+    ) -> asyncio.Future[Receipt] | None:
+        """The receipt that comes with the commit, or None for a request that is not plain.
+
+        Something is wrong with such a request, or it must be read in another way; nothing was
+        changed, and `accept` takes it from the beginning.
+        """
+        configuration = self._configuration.current
+        source = configuration.sources.get(source_name)
+        if (
+            source is None
+            or source.pace is not None
+            or source.adapter.takes_batches
+            or self._configuration.stale(to_micros(request.received_at))
+        ):
+            return None
+        try:
+            plan = self._plan(configuration, source_name, request)
+        except RelayError:
+            return None
+        version = configuration.version
+        return self._batcher.put(_Intake(source_name, request, version, plan, authenticated=False))
 
     def greets(self, source_name: str, request: RawRequest) -> bool:
         """Whether a request without a credential is the sender's test of its URL."""
@@ -149,8 +162,7 @@ class Ingest:
             plan = self._plan(configuration, source_name, request, authenticated=authenticated)
             return _Intake(source_name, request, configuration.version, plan, authenticated)
         if not authenticated:
-            now = int(request.received_at.timestamp())
-            authenticate(source.adapter, request, source.credentials, now)
+            _admit(source, request)
         return [
             # The credential covers the batch, not its parts: it is not looked at again.
             _Intake(source_name, part, configuration.version, plan, authenticated=True)
@@ -184,8 +196,7 @@ class Ingest:
         if source is None:
             raise NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
         if not authenticated:
-            now = int(request.received_at.timestamp())
-            authenticate(source.adapter, request, source.credentials, now)
+            _admit(source, request)
         return plan_request(configuration, source, request, read_request(source, request))
 
     async def _read_or_keep(
@@ -224,26 +235,15 @@ class Ingest:
         now = to_micros(self._clock())
         version = items[0].version
         plans: list[Plan | RelayError] = [item.plan for item in items]
-        known = None
+        stored = None
         if all(item.version == version for item in items):
-            known = _store_firsts(connection, plans, version, now)
-        while known is None:
+            stored = store_firsts(connection, plans, version, now)
+        while stored is None:
             # The routes, or a credential, changed since the requests were read.
             configuration = self._configuration.load_if_moved(connection)
             plans = [self._planned_anew(configuration, item) for item in items]
-            known = _store_firsts(connection, plans, configuration.version, now)
-        firsts = _firsts(plans)
-        results = [
-            plan if isinstance(plan, RelayError) else _receipt(plan, firsts, known)
-            for plan in plans
-        ]
-        queued = any(
-            delivery.reason is None
-            for plan, result in zip(plans, results, strict=True)
-            if isinstance(plan, Plan) and isinstance(result, Receipt) and not result.duplicate
-            for delivery in plan.deliveries
-        )
-        return results, queued
+            stored = store_firsts(connection, plans, configuration.version, now)
+        return [receipt_of(plan, stored) for plan in plans], stored.queued
 
     def _planned_anew(self, configuration: Configuration, item: _Intake) -> Plan | RelayError:
         try:
@@ -254,46 +254,12 @@ class Ingest:
             return error
 
 
-def _firsts(plans: Sequence[Plan | RelayError]) -> dict[tuple[str, bytes], Plan]:
-    """The first plan of each dedupe key in this batch."""
-    firsts: dict[tuple[str, bytes], Plan] = {}
-    for plan in plans:
-        if isinstance(plan, Plan) and plan.event.dedupe_key is not None:
-            firsts.setdefault((plan.event.source_id, plan.event.dedupe_key), plan)
-    return firsts
-
-
-def _store_firsts(
-    connection: WriteConnection, plans: Sequence[Plan | RelayError], version: int, now: int
-) -> dict[tuple[str, bytes], Known] | None:
-    unkeyed = [p for p in plans if isinstance(p, Plan) and p.event.dedupe_key is None]
-    wanted = [*_firsts(plans).values(), *unkeyed]
-    if not wanted:
-        return {}
-    deliveries = [delivery for plan in wanted for delivery in plan.deliveries]
-    events = [plan.event for plan in wanted]
-    return intake.store(connection, events, deliveries, version=version, now=now)
-
-
-def _receipt(
-    plan: Plan, firsts: dict[tuple[str, bytes], Plan], known: dict[tuple[str, bytes], Known]
-) -> Receipt | RelayError:
-    event = plan.event
-    if event.dedupe_key is None:
-        return Receipt(event.id, event.type, duplicate=False)
-    key = (event.source_id, event.dedupe_key)
-    earlier = known.get(key)
-    if earlier is None:
-        first = firsts[key].event
-        if first is event:
-            return Receipt(event.id, event.type, duplicate=False)
-        earlier = Known(first.id, first.fingerprint or b"")
-    if earlier.fingerprint != event.fingerprint:
-        return Conflict(
-            f"The id {event.external_id!r} was used for {earlier.event_id} with another body;"
-            " give the event an id of its own."
-        )
-    return Receipt(earlier.event_id, event.type, duplicate=True)
+def _admit(source: BoundSource, request: RawRequest) -> None:
+    """Check the credential, then the pace: a stranger must not use up what a sender may send."""
+    now = request.received_at.timestamp()
+    authenticate(source.adapter, request, source.credentials, int(now))
+    if source.pace is not None:
+        source.pace.take(now)
 
 
 def _quarantine_entry(

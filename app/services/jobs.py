@@ -6,6 +6,7 @@ what comes next; everything else about jobs is here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ from app.store.jobs import JobRecord
 
 _log = structlog.get_logger(__name__)
 _CANCELLED = "Cancelled by an operator."
+#: Seconds of a step after which the other jobs go on without it.
+_SLOW_SECONDS = 2.0
 
 
 class JobState(StrEnum):
@@ -128,16 +131,31 @@ class JobRunner:
         self._kinds = kinds
         self._owner = owner
         self._arrived = arrived
+        self._steps: dict[str, asyncio.Task[Pace]] = {}
 
     async def round(self) -> Pace:
         """Go on with every job a step; OVER when there is none. Raises StoreUnavailable."""
         now = to_micros(self._clock())
         waiting = await self._database.read(lambda c: jobs.waiting_for(c, self._owner, now))
-        paces = [await self._step(job) for job in waiting if job.kind in self._kinds]
+        for job in waiting:
+            if job.kind in self._kinds and job.id not in self._steps:
+                self._steps[job.id] = asyncio.create_task(self._step(job))
+        paces = await self._paces()
         if Pace.GOES_ON in paces:
             self._arrived()
             return Pace.GOES_ON
         return Pace.WAITS if Pace.WAITS in paces else Pace.OVER
+
+    async def _paces(self) -> list[Pace]:
+        """What follows the steps that ended soon; a slow one must not keep other jobs waiting."""
+        if not self._steps:
+            return []
+        ended, slow = await asyncio.wait(self._steps.values(), timeout=_SLOW_SECONDS)
+        self._steps = {name: step for name, step in self._steps.items() if step in slow}
+        for failure in [step.exception() for step in ended]:
+            if failure is not None:
+                raise failure
+        return [step.result() for step in ended] + [Pace.WAITS] * len(slow)
 
     async def _step(self, job: JobRecord) -> Pace:
         try:
@@ -162,7 +180,10 @@ class JobRunner:
         return await self._database.write(lambda c: jobs.release(c, list(owners)))
 
     async def release_all(self) -> None:
-        """Give back what this worker is at."""
+        """Give back what this worker is at, in the middle of a step or not."""
+        for step in self._steps.values():
+            step.cancel()
+        await asyncio.gather(*self._steps.values(), return_exceptions=True)
         await self.take_back_from([self._owner])
 
 

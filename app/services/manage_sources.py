@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from app.domain import signing
 from app.domain.catalogue import CATALOGUE
 from app.domain.clock import Clock, from_micros, to_micros
 from app.domain.errors import Conflict, NotFound
 from app.domain.ids import is_id, new_id
-from app.services import credentials, field_errors
+from app.domain.target_urls import UrlPolicy
+from app.services import api_access as access_rules
+from app.services import credentials, field_errors, network_counts
+from app.services.api_access import ApiKeys
 from app.services.listing import Listing, listing
 from app.services.source_definition import (
     SourceDraft,
@@ -24,7 +27,7 @@ from app.services.source_definition import (
 )
 from app.sources.base import SecretForm, SourceAdapter
 from app.sources.registry import ADAPTERS
-from app.store import routing, sources
+from app.store import installation, routing, sources
 from app.store.database import Database, ReadConnection, WriteConnection
 from app.store.sealing import SealBroken, Sealer
 from app.store.sources import SourceRecord
@@ -48,6 +51,7 @@ class Source:
     ingest_url: str
     created_at: datetime
     updated_at: datetime
+    api_access: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,8 @@ class ManageSources:
     """What an operator does to sources.
 
     `public_url` is the base of the URLs that senders use, without a trailing slash;
-    `rotation_overlap` is how many seconds an old credential stays valid after a rotation.
+    `rotation_overlap` is how many seconds an old credential stays valid after a rotation;
+    `urls` decides which addresses a sender's own API may have.
     """
 
     def __init__(
@@ -74,16 +79,18 @@ class ManageSources:
         *,
         public_url: str,
         rotation_overlap: int,
+        urls: UrlPolicy | None = None,
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._clock = clock
         self._public_url = public_url
+        self._urls = urls
         self._overlap = rotation_overlap * 1_000_000
 
     async def create(self, draft: SourceDraft) -> SourceWithCredentials:
         """Register a sender. Raises ValidationFailed, and Conflict when the name is taken."""
-        checked = check_draft(draft)
+        checked = check_draft(draft, self._urls)
         token = _new_token(checked.adapter)
         self._check_url_length(draft, token)
         now = to_micros(self._clock())
@@ -98,6 +105,8 @@ class ManageSources:
         )
         secret = draft.signing_secret or _new_secret(checked.adapter)
         record = self._with_credentials(record, token, secret)
+        if draft.api_access:
+            record = self._with_api_access(record, draft.api_access)
 
         def work(connection: WriteConnection) -> None:
             routing.bump(connection)
@@ -127,11 +136,14 @@ class ManageSources:
         strict: bool | None = None,
         settings: Mapping[str, Any] | None = None,
         signing_secret: str | None = None,
+        api_access: ApiKeys | None = None,
+        forget_api_access: bool = False,
     ) -> Source:
         """Change what is not None; a setting given as null goes back to its default.
 
         The secret is one that the sender, or its vendor, chose; the one before stays valid while
         the overlap of a rotation lasts.
+        `api_access` replaces the keys to the sender's own API, `forget_api_access` removes them.
         Raises NotFound and ValidationFailed.
         """
 
@@ -140,12 +152,18 @@ class ManageSources:
             record = _found(connection, source_id)
             kind = ADAPTERS[record.kind]
             checked = checked_settings(kind, {**record.settings, **(settings or {})})
+            keeps = bool(record.api_access_sealed) and not (api_access or forget_api_access)
+            checked = access_rules.checked_change(
+                record, checked, api_access, keeps=keeps, policy=self._urls
+            )
             adapter = kind.configured(checked)
             secret = signing_secret or self._secret(record)
             if secret is not None and (error := signing_secret_error(adapter, secret)):
                 raise field_errors.refuse([error])
             if signing_secret is not None:
                 record = self._with_secret(record, signing_secret)
+            if api_access or forget_api_access:
+                record = self._with_api_access(record, api_access)
             changed = replace(
                 record,
                 strict=record.strict if strict is None else strict,
@@ -158,11 +176,16 @@ class ManageSources:
         return self._view(await self._database.write(work))
 
     async def rotate(
-        self, source_id: str, *, signing_secret: str | None = None
+        self,
+        source_id: str,
+        *,
+        signing_secret: str | None = None,
+        only: Literal["token", "signing_secret"] | None = None,
     ) -> SourceWithCredentials:
         """Make new credentials; the old ones stay valid while the overlap lasts.
 
-        `signing_secret` is the sender's own new one, where the sender chooses it.
+        `signing_secret` is the sender's own new one, where the sender chooses it; `only` leaves
+        the other credential as it is, for senders that use it.
         Raises NotFound and ValidationFailed.
         """
 
@@ -175,9 +198,10 @@ class ManageSources:
             error = signing_secret_error(adapter, signing_secret)
             if error := error or (None if signing_secret else needs_secret(adapter)):
                 raise field_errors.refuse([error])
-            token = _new_token(adapter)
-            secret = signing_secret or _new_secret(adapter)
+            token = _new_token(adapter) if only != "signing_secret" else None
+            secret = signing_secret or _new_secret(adapter) if only != "token" else None
             changed = self._with_credentials(self._with_previous(record), token, secret)
+            changed = self._with_the_other(changed, record, only)
             sources.update(connection, changed)
             return changed, token, secret
 
@@ -194,6 +218,8 @@ class ManageSources:
         def work(connection: WriteConnection) -> None:
             routing.bump(connection)
             sources.delete(connection, _found(connection, source_id).id)
+            for fact in network_counts.facts_of(source_id):
+                installation.delete(connection, fact)
 
         await self._database.write(work)
 
@@ -206,6 +232,10 @@ class ManageSources:
             token_digest=credentials.digest(token) if token else None,
             signing_secret_sealed=self._sealer.seal(secret, place) if secret else None,
         )
+
+    def _with_api_access(self, record: SourceRecord, keys: ApiKeys | None) -> SourceRecord:
+        sealed = access_rules.seal(self._sealer, record.id, keys) if keys else None
+        return replace(record, api_access_sealed=sealed)
 
     def _with_secret(self, record: SourceRecord, secret: str) -> SourceRecord:
         """The record with another signing secret, and the token it has."""
@@ -221,6 +251,28 @@ class ManageSources:
         with contextlib.suppress(SealBroken):
             return self._sealer.open(record.signing_secret_sealed, place)
         return None
+
+    def _with_the_other(
+        self, changed: SourceRecord, record: SourceRecord, only: str | None
+    ) -> SourceRecord:
+        """The changed record with what `only` leaves as it is in the record before."""
+        overlaps = (record.previous_expires_at or 0) > to_micros(self._clock())
+        if only == "token":
+            return replace(
+                changed,
+                signing_secret_sealed=record.signing_secret_sealed,
+                # Not the one of a rotation that is over: it would be valid again.
+                previous_signing_secret_sealed=(
+                    record.previous_signing_secret_sealed if overlaps else None
+                ),
+            )
+        if only == "signing_secret":
+            return replace(
+                changed,
+                token_digest=record.token_digest,
+                previous_token_digest=record.previous_token_digest if overlaps else None,
+            )
+        return changed
 
     def _with_previous(self, record: SourceRecord) -> SourceRecord:
         """The record with its credentials in the place of the previous ones."""
@@ -269,6 +321,7 @@ class ManageSources:
             kind=record.kind,
             strict=record.strict,
             settings=record.settings,
+            api_access=record.api_access_sealed is not None,
             ingest_url=self._ingest_url(record.name),
             created_at=from_micros(record.created_at),
             updated_at=from_micros(record.updated_at),

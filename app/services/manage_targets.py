@@ -52,7 +52,7 @@ class ManageTargets:
         """Register a destination. Raises ValidationFailed, and Conflict when the name is taken."""
         connector = connector_class(draft.connector)
         target_id, now = new_id("tgt"), to_micros(self._clock())
-        columns = Rules(connector, self._urls).columns(_fields(draft))
+        columns = Rules(connector, self._urls, self._clock()).columns(_fields(draft))
         secret = signing.new_secret() if _signs(connector) else None
         record = TargetRecord(
             id=target_id,
@@ -89,7 +89,7 @@ class ManageTargets:
         """
 
         def change(connection: WriteConnection, record: TargetRecord) -> TargetRecord:
-            rules = Rules(connector_class(record.connector), self._urls)
+            rules = Rules(connector_class(record.connector), self._urls, self._clock())
             wanted = dict(changes)
             if "settings" in wanted:
                 wanted["settings"] = self._merged(record, wanted["settings"])

@@ -6,7 +6,7 @@ Pure but for the ids it makes: the same request under the same configuration giv
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -24,16 +24,19 @@ from app.domain.errors import (
 from app.domain.expressions import ExpressionError, variables_of
 from app.domain.ids import new_id
 from app.domain.model import Event, RawRequest, Reading
+from app.domain.record import record
 from app.domain.routing import RELAY_PREFIX
+from app.domain.trace import HEADER as TRACE_HEADER
+from app.domain.trace import trace_of
 from app.services.configuration import BoundSource, BoundTarget, Configuration
-from app.store.intake import NewDelivery, NewEvent
+from app.store.intake import ORIGIN_HEADER, NewDelivery, NewEvent
 
 _log = structlog.get_logger(__name__)
 MOST_HOPS = 3
 _JSON_TYPES = frozenset({"", "application/json"})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """One event and its deliveries, ready to be stored."""
 
@@ -86,7 +89,13 @@ def hop_of(request: RawRequest) -> int:
 
 
 def event_of(
-    reading: Reading, *, event_id: str, source: str, received_at: datetime, hop: int
+    reading: Reading,
+    *,
+    event_id: str,
+    source: str,
+    received_at: datetime,
+    hop: int,
+    trace: str | None = None,
 ) -> Event:
     """The event a reading is, once it has an id and a source."""
     return Event(
@@ -105,19 +114,25 @@ def event_of(
         domain=reading.domain,
         context=reading.context,
         hop=hop,
+        trace=trace,
     )
 
 
 def plan_request(
-    configuration: Configuration, source: BoundSource, request: RawRequest, reading: Reading
+    configuration: Configuration,
+    source: BoundSource,
+    request: RawRequest,
+    reading: Reading,
+    target: str | None = None,
 ) -> Plan:
-    """The rows of one event that came in over HTTP."""
+    """The rows of one event that came in; for `target` alone where there is one."""
     event = event_of(
         reading,
         event_id=new_id("evt"),
         source=source.name,
         received_at=request.received_at,
         hop=hop_of(request),
+        trace=trace_of(request.headers),
     )
     key, fingerprint, expires_at = _dedupe(source, request, reading)
     kept = {
@@ -125,6 +140,8 @@ def plan_request(
         for name in source.adapter.kept_headers
         if name in request.headers
     }
+    if event.trace is not None:
+        kept[TRACE_HEADER] = event.trace
     new = NewEvent(
         id=event.id,
         source_id=source.id,
@@ -144,7 +161,9 @@ def plan_request(
         fingerprint=fingerprint,
         dedupe_expires_at=expires_at,
     )
-    return Plan(new, plan_deliveries(configuration, event))
+    if target is None:
+        return Plan(new, plan_deliveries(configuration, event))
+    return Plan(new, _deliver_anyway(configuration, event, target))
 
 
 def _dedupe(
@@ -161,6 +180,29 @@ def _dedupe(
     return key, fingerprint, to_micros(request.received_at) + source.dedupe_window * 1_000_000
 
 
+def plan_own(
+    configuration: Configuration,
+    source: BoundSource,
+    body: bytes,
+    *,
+    received_at: datetime,
+    origin: str,
+    target: str | None = None,
+) -> Plan:
+    """The rows of an event that the relay made of what it asked a sender for.
+
+    `body` is what the sender would have sent; `origin` says on what occasion it was asked.
+    The event is for `target` alone where there is one, whatever types that target listens to.
+    Raises Unreadable, InvalidRequest or UnknownEventType.
+    """
+    request = RawRequest(
+        headers={"content-type": "application/json"}, body=body, received_at=received_at
+    )
+    plan = plan_request(configuration, source, request, read_request(source, request), target)
+    headers = strict_json.write({ORIGIN_HEADER: origin}).decode()
+    return replace(plan, event=replace(plan.event, headers=headers))
+
+
 def plan_deliveries(
     configuration: Configuration, event: Event, only: str | None = None
 ) -> tuple[NewDelivery, ...]:
@@ -171,6 +213,17 @@ def plan_deliveries(
         if (only is None or route.target_id == only)
         and (delivery := _deliver_to(configuration.targets[route.target_id], route.filter, event))
     )
+
+
+def _deliver_anyway(
+    configuration: Configuration, event: Event, target_id: str
+) -> tuple[NewDelivery, ...]:
+    """A delivery for a target that did not ask for this type; its filter has the last word."""
+    route = configuration.routes.of_target(target_id)
+    if route is None:
+        return ()
+    delivery = _deliver_to(configuration.targets[target_id], route.filter, event)
+    return () if delivery is None else (delivery,)
 
 
 def _deliver_to(target: BoundTarget, condition: object, event: Event) -> NewDelivery | None:

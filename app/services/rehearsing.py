@@ -31,6 +31,7 @@ _HARMLESS = frozenset(
         "relay-hop",
         "revision",
         "sforce-duplicate-rule-header",
+        "traceparent",
         "user-agent",
         "webhook-id",
         "webhook-timestamp",

@@ -18,11 +18,12 @@ from app.store.targets import TargetRecord
 RecordT = TypeVar("RecordT", SourceRecord, TargetRecord)
 
 #: Sealed column to the last part of its place.
-_SOURCE_COLUMNS = {
+_SIGNING_COLUMNS = {
     "signing_secret_sealed": "signing_secret",
     "previous_signing_secret_sealed": "previous_signing_secret",
 }
-_TARGET_COLUMNS = {**_SOURCE_COLUMNS, "settings_sealed": "settings"}
+_SOURCE_COLUMNS = {**_SIGNING_COLUMNS, "api_access_sealed": "api_access"}
+_TARGET_COLUMNS = {**_SIGNING_COLUMNS, "settings_sealed": "settings"}
 
 
 def seal_anew(connection: WriteConnection, sealer: Sealer) -> None:

@@ -12,22 +12,30 @@ _MICROS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a target may start now; `tokens` is None where it has no rate limit."""
+    """What a target may start now; `tokens` is None where it has no rate limit.
+
+    A token is a request, and pays for up to `batch` deliveries.
+    """
 
     target_id: str
     most: int
     tokens: float | None
+    batch: int = 1
+
+    def left_after(self, count: int) -> float:
+        """The tokens that are left when so many deliveries are started."""
+        return (self.tokens or 0.0) + (-count // self.batch)
 
 
-def allowance(target: ReadyTarget, now: int) -> Allowance:
+def allowance(target: ReadyTarget, now: int, batch: int = 1) -> Allowance:
     """What the target's own limits allow: free slots, and tokens of a bucket one second deep."""
     free = max(0, target.max_in_flight - target.leased)
     if target.per_second is None:
-        return Allowance(target.id, free, None)
+        return Allowance(target.id, free, None, batch)
     depth = max(1.0, target.per_second)
     passed = max(0, now - target.refilled_at) / _MICROS
     tokens = min(depth, target.tokens + passed * target.per_second)
-    return Allowance(target.id, min(free, int(tokens)), tokens)
+    return Allowance(target.id, min(free, int(tokens) * batch), tokens, batch)
 
 
 def share(allowances: Sequence[Allowance], free: int) -> list[tuple[str, int]]:

@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.domain.errors import FieldError, ValidationFailed
-from app.services import field_errors
+from app.domain.target_urls import UrlPolicy
+from app.services import api_access, field_errors
+from app.services.api_access import ApiKeys
 from app.services.news import SOURCE as RELAY_SOURCE
 from app.sources.base import SecretForm, SourceAdapter
 from app.sources.mapping import WrongMapping
@@ -23,13 +25,17 @@ NAME_RULE = "Use 1 to 40 lower-case letters, digits and hyphens; begin with a le
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDraft:
-    """A source to be made; `signing_secret` only where the sender, or its vendor, chose it."""
+    """A source to be made; `signing_secret` only where the sender, or its vendor, chose it.
+
+    `api_access` are the keys to the sender's own API, for kinds that have one.
+    """
 
     name: str
     kind: str
     strict: bool = False
     settings: Mapping[str, Any]
     signing_secret: str | None = None
+    api_access: ApiKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,11 @@ class CheckedDraft:
     settings: dict[str, Any]
 
 
-def check_draft(draft: SourceDraft) -> CheckedDraft:
-    """What the draft comes to. Raises ValidationFailed with every wrong place."""
+def check_draft(draft: SourceDraft, urls: UrlPolicy | None = None) -> CheckedDraft:
+    """What the draft comes to; `urls` decides about the address of an API.
+
+    Raises ValidationFailed with every wrong place.
+    """
     errors = []
     if NAME.fullmatch(draft.name) is None:
         errors.append(FieldError("#/name", NAME_RULE))
@@ -57,6 +66,12 @@ def check_draft(draft: SourceDraft) -> CheckedDraft:
         adapter = adapter.configured(settings)
     except ValidationFailed as failure:
         errors.extend(failure.errors)
+    else:
+        settings, wrong = api_access.settled_address(settings, urls)
+        errors += wrong
+        keys = draft.api_access
+        errors += api_access.place_errors(adapter, settings, has_keys=keys is not None)
+        errors += api_access.key_errors(keys) if keys else []
     if error := signing_secret_error(adapter, draft.signing_secret):
         errors.append(error)
     if errors:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.connectors.base import Connector
+from app.domain import authorities
 from app.domain.errors import FieldError, ValidationFailed
 from app.domain.expressions import MAX_FIELDS, ExpressionError, compile_filter, compile_mapping
 from app.domain.header_rules import UnsafeHeader, check_custom_headers
@@ -69,10 +71,11 @@ class TargetDraft:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides about a target's fields: its connector, and which URLs may be reached."""
+    """What decides about a target's fields: its connector, which URLs may be reached, and when."""
 
     connector: type[Connector[Any]]
     urls: UrlPolicy
+    now: datetime
 
     def columns(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The columns that `fields` (names and types of TargetDraft) come to.
@@ -150,6 +153,7 @@ class Rules:
             *self._settle_urls(secrets),
             *_header_errors(secrets),
             *_mask_errors(secrets),
+            *self._time_errors(plain),
         ]
         if errors:
             raise refuse(errors)
@@ -166,6 +170,11 @@ class Rules:
             except UnsafeUrl as error:
                 errors.append(FieldError(pointer(("settings", name)), error.reason))
         return errors
+
+    def _time_errors(self, settings: Mapping[str, Any]) -> list[FieldError]:
+        given = settings.get(authorities.SETTING)
+        wrong = authorities.untimely(given, self.now) if given else None
+        return [FieldError(pointer(("settings", authorities.SETTING)), wrong)] if wrong else []
 
     def _mapping(self, mapping: Mapping[str, str] | None) -> dict[str, Any]:
         if mapping is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.domain.outcome import OutcomeKind
+from app.domain.record import record
 from app.domain.retry import throttle_wait
 from app.services.configuration import BoundTarget
 from app.services.dispatch import Result
@@ -22,7 +21,7 @@ TAKEN = frozenset({OutcomeKind.DELIVERED, OutcomeKind.DROPPED})
 FAILURES = frozenset({OutcomeKind.RETRY, OutcomeKind.REJECTED, OutcomeKind.AUTH_FAILED, OutcomeKind.GONE})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """What becomes of a delivery.
 

@@ -13,7 +13,6 @@ Runs before the body is parsed.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator
 
 from app.domain import signing
 from app.domain.errors import Unauthorized
@@ -54,28 +53,26 @@ def authenticate(
 
 
 def _token_matches(request: RawRequest, credentials: Credentials) -> bool:
-    return any(
-        signing.matches_any(signing.token_digest(token), credentials.token_hashes)
-        for token in _tokens(request)
-    )
+    for token in _tokens(request):
+        if signing.matches_any(signing.token_digest(token), credentials.token_hashes):
+            return True
+    return False
 
 
-def _tokens(request: RawRequest) -> Iterator[str]:
+def _tokens(request: RawRequest) -> list[str]:
     """Every token the request shows."""
     in_query = request.query.get("token")
-    if in_query:
-        yield in_query
+    found = [in_query] if in_query else []
     header = request.headers.get("authorization")
     if not header or "authorization" in request.repeated_headers:
-        return
+        return found
     scheme, _, value = header.partition(" ")
-    value = value.strip()
-    if scheme.lower() == "bearer" and value:
-        yield value
-    elif scheme.lower() == "basic":
-        password = _password(value)
-        if password:
-            yield password
+    scheme, value = scheme.lower(), value.strip()
+    if scheme == "bearer" and value:
+        found.append(value)
+    elif scheme == "basic" and (password := _password(value)):
+        found.append(password)
+    return found
 
 
 def _password(encoded: str) -> str | None:

@@ -148,7 +148,7 @@ class FlatGroups:
 
 def _collect(data: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], ...]:
     """The fields of each group, in the order of _GROUPS, in one pass over what is there."""
-    found: tuple[dict[str, Any], ...] = tuple({} for _ in _GROUPS)
+    found: tuple[dict[str, Any], ...] = ({}, {}, {}, {}, {}, {}, {})
     known = _MEMBERS.get
     for name, value in data.items():
         entry = known(name)

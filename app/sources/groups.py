@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.domain.catalogue import TEST_BUTTON_TYPES
 from app.domain.coerce import identifier, is_zero_identifier, text
 from app.domain.model import Customer, Domain, Membership, Payment, Site
+from app.domain.record import record
 from app.sources import object_groups
 from app.sources.fields import Place
 from app.sources.flat_groups import FlatGroups
@@ -30,7 +31,7 @@ TEST_ADDRESS = "mockeduser@dev.dev"
 _DIGEST_CHARACTERS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Groups:
     """What a body says about people, memberships, payments, sites and domains.
 
@@ -49,7 +50,7 @@ class Groups:
 def read_groups(data: Mapping[str, Any], place: Place) -> Groups:
     """Read every group of `data`, which stands at `place`; mistakes go to the place's list."""
     flat = FlatGroups(data, place)
-    if not any(isinstance(data.get(name), dict) for name in GROUP_NAMES):
+    if not _has_objects(data):
         return Groups(
             customer=flat.customer,
             membership=flat.membership,
@@ -74,6 +75,13 @@ def read_groups(data: Mapping[str, Any], place: Place) -> Groups:
     if groups.customer is None and customer_id is not None:
         return replace(groups, customer=Customer(id=customer_id))
     return groups
+
+
+def _has_objects(data: Mapping[str, Any]) -> bool:
+    for name in GROUP_NAMES:  # noqa: SIM110  any() makes a generator, for every event
+        if name in data and isinstance(data[name], dict):
+            return True
+    return False
 
 
 def _own(

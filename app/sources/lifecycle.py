@@ -8,12 +8,12 @@ the same connectors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.domain.errors import FieldError, InvalidPayload, InvalidRequest
 from app.domain.model import Context, RawRequest, Reading
+from app.domain.record import record
 from app.domain.routing import is_event_type
 from app.domain.signing import ID_HEADER
 from app.sources.fields import Place, invalid
@@ -30,7 +30,7 @@ _FIRST_VISIBLE = "!"
 _LAST_VISIBLE = "~"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """What stands around an event's data.
 

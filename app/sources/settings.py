@@ -17,6 +17,13 @@ class SourceSettings(BaseModel):
         description="Seconds within which the same content from a sender without ids is one"
         " event; 0 for never. Absent: RELAY_DEDUPE_WINDOW.",
     )
+    rate_per_second: float | None = Field(
+        None,
+        ge=0.1,
+        le=100_000,
+        description="Requests per second that one process of the relay takes from the source; more"
+        " are answered 429. Absent: as many as come.",
+    )
 
 
 class MappedSettings(SourceSettings):

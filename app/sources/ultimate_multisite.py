@@ -19,6 +19,8 @@ from app.domain.signing import ID_HEADER
 from app.sources import bridge
 from app.sources.base import SourceAdapter
 from app.sources.lifecycle import Envelope, header_id, object_body, path_type, read_event
+from app.sources.settings import SourceSettings
+from app.sources.ultimate_multisite_settings import UltimateMultisiteSourceSettings
 
 
 class UltimateMultisite(SourceAdapter):
@@ -32,6 +34,7 @@ class UltimateMultisite(SourceAdapter):
     takes_token: ClassVar[bool] = True
     takes_signature: ClassVar[bool] = True
     issues_token: ClassVar[bool] = True
+    settings_model: ClassVar[type[SourceSettings]] = UltimateMultisiteSourceSettings
     #: A bare body that somebody signs has its id there; the built-in sender has none.
     kept_headers: tuple[str, ...] = (ID_HEADER,)
 

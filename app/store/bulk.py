@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.store.database import WriteConnection
+from app.store.sqlite import raw
 from app.store.tables import JsonText
 
 Row = Sequence[Any]
@@ -49,10 +50,16 @@ def arrays(table: sa.Table, names: tuple[str, ...]) -> str:
 _CHUNKS = (64, 16, 4, 1)
 
 
+# One step of one statement gives the interpreter's lock away once; a step a row would give it away
+# a thousand times a batch, and in a thread wait for the event loop to hand it back each time. Few
+# sizes keep the statements in the driver's cache.
+_CHUNKS = (64, 16, 4, 1)
+
+
 @lru_cache(maxsize=256)
-def _values(verb: str, table: sa.Table, names: tuple[str, ...], count: int) -> str:
+def _values(table: sa.Table, names: tuple[str, ...], count: int) -> str:
     row = "(" + ", ".join("?" * len(names)) + ")"
-    return f"{verb} INTO {table.name} ({', '.join(names)}) VALUES " + ", ".join([row] * count)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES " + ", ".join([row] * count)  # noqa: S608  names of our own tables
 
 
 @lru_cache(maxsize=64)
@@ -75,20 +82,16 @@ def insert(
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_select(table, names), transposed(rows))
     else:
-        insert_sqlite(connection, table, names, rows)
+        _insert_sqlite(connection, table, names, rows)
 
 
-def insert_sqlite(
-    connection: WriteConnection,
-    table: sa.Table,
-    names: tuple[str, ...],
-    rows: Sequence[Row],
-    verb: str = "INSERT",
+def _insert_sqlite(
+    connection: WriteConnection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
-    """The same on SQLite, with `INSERT` or `INSERT OR REPLACE`."""
+    driver = raw(connection)
     start = 0
     for size in _CHUNKS:
         while len(rows) - start >= size:
             values = tuple(chain.from_iterable(rows[start : start + size]))
-            connection.exec_driver_sql(_values(verb, table, names, size), values)
+            driver.execute(_values(table, names, size), values)
             start += size

@@ -11,16 +11,16 @@ Where order counts (`subject` is set), only the oldest delivery of a subject can
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from app.domain import strict_json
+from app.domain.record import record
 from app.store.database import WriteConnection
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReadyTarget:
     """A target with work that is due, as far as its own limits allow.
 

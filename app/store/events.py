@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from app.store.database import ReadConnection
+from app.store.intake import ORIGIN_HEADER
 from app.store.scans import between
 from app.store.tables import event_bodies, events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """The metadata of one event; times are microseconds."""
+    """The metadata of one event; times are microseconds.
+
+    `origin` is on what occasion the relay made it, None for what a sender sent.
+    """
 
     id: str
     source: str
@@ -24,6 +29,7 @@ class EventRecord:
     external_id: str | None
     occurred_at: int
     received_at: int
+    origin: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,9 @@ _COLUMNS = (
     events.c.external_id,
     events.c.occurred_at,
     events.c.received_at,
+    event_bodies.c.headers,
 )
+_WITH_HEADERS = events.outerjoin(event_bodies, event_bodies.c.event_id == events.c.id)
 
 
 def page(
@@ -68,17 +76,28 @@ def page(
 ) -> list[EventRecord]:
     """Up to `limit` events, newest first, those older than the id `before`."""
     statement = (
-        sa.select(*_COLUMNS).where(*conditions(wanted)).order_by(events.c.id.desc()).limit(limit)
+        sa.select(*_COLUMNS)
+        .select_from(_WITH_HEADERS)
+        .where(*conditions(wanted))
+        .order_by(events.c.id.desc())
+        .limit(limit)
     )
     if before is not None:
         statement = statement.where(events.c.id < before)
-    return [EventRecord(**row._mapping) for row in connection.execute(statement)]  # noqa: SLF001  the documented way to a row's names
+    return [_record(row) for row in connection.execute(statement)]
 
 
 def get(connection: ReadConnection, event_id: str) -> EventRecord | None:
     """The event with this id."""
-    row = connection.execute(sa.select(*_COLUMNS).where(events.c.id == event_id)).one_or_none()
-    return None if row is None else EventRecord(**row._mapping)  # noqa: SLF001  the documented way to a row's names
+    statement = sa.select(*_COLUMNS).select_from(_WITH_HEADERS).where(events.c.id == event_id)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _record(row: sa.Row[*tuple[Any, ...]]) -> EventRecord:
+    values = dict(row._mapping)  # noqa: SLF001  the documented way to a row's names
+    headers = values.pop("headers") or {}
+    return EventRecord(**values, origin=headers.get(ORIGIN_HEADER))
 
 
 def body(connection: ReadConnection, event_id: str) -> EventBody | None:

@@ -29,3 +29,18 @@ def replace(connection: WriteConnection, name: str, value: str) -> None:
     """Store another value of a fact that is known."""
     statement = sa.update(installation).where(installation.c.name == name)
     connection.execute(statement.values(value=value))
+
+
+def put(connection: WriteConnection, name: str, value: str) -> None:
+    """Store a fact, whether it is known or not."""
+    statement = insert_for(connection, installation).values(name=name, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[installation.c.name], set_={"value": statement.excluded.value}
+        )
+    )
+
+
+def delete(connection: WriteConnection, name: str) -> None:
+    """Forget a fact."""
+    connection.execute(sa.delete(installation).where(installation.c.name == name))

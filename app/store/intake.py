@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from app.domain import strict_json
-from app.store import bulk, routing, tables
+from app.domain.record import record
+from app.store import bulk, tables
 from app.store.database import WriteConnection
+from app.store.sqlite import raw
+
+#: Among the headers of an event that the relay made by itself; its value says on what occasion.
+ORIGIN_HEADER = "relay-origin"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """One event to store.
 
@@ -39,7 +43,7 @@ class NewEvent:
     dedupe_expires_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewDelivery:
     """One delivery to store; `reason` is set when it is skipped from the start.
 
@@ -54,7 +58,7 @@ class NewDelivery:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """The event that already stands under a dedupe key."""
 
@@ -62,7 +66,7 @@ class Known:
     fingerprint: bytes
 
 
-_DEDUPE = ("source_id", "key", "fingerprint", "event_id", "expires_at")
+_VERSION = "SELECT version FROM routing_version WHERE id = 1"
 Key = tuple[str, bytes]
 #: What goes to PostgreSQL as JSON; the body and the keys go beside it, as bytes.
 _JSON_EVENT = (
@@ -131,9 +135,14 @@ _FIND = (
     " JOIN unnest($1::varchar[], $2::bytea[]) AS k (source_id, key)"
     " ON d.source_id = k.source_id AND d.key = k.key"
 )
+# The row changes only when the key is new or was forgotten.
+_REMEMBER_SQLITE = (
+    "INSERT INTO dedupe (source_id, key, fingerprint, event_id, expires_at) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (source_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+    " event_id = excluded.event_id, expires_at = excluded.expires_at WHERE dedupe.expires_at <= ?"
+)
 _FIND_SQLITE = (
-    "SELECT key, event_id, fingerprint FROM dedupe WHERE source_id = ?"
-    " AND (expires_at IS NULL OR expires_at > ?) AND key IN ({marks})"
+    "SELECT key, event_id, fingerprint FROM dedupe WHERE source_id = ? AND key IN ({marks})"
 )
 _NO_KEY = bytes(64)
 
@@ -154,11 +163,11 @@ def store(
     """
     if connection.dialect.name == "postgresql":
         return _store_postgresql(connection, events, deliveries, version, now)
-    if routing.current(connection) != version:
+    if raw(connection).execute(_VERSION).fetchone() != (version,):
         return None
     known = _remember_sqlite(connection, [event for event in events if event.dedupe_key], now)
-    old = {event.id for event in events if (event.source_id, event.dedupe_key) in known}
-    if old:
+    if known:
+        old = {event.id for event in events if (event.source_id, event.dedupe_key) in known}
         events = [event for event in events if event.id not in old]
         deliveries = [delivery for delivery in deliveries if delivery.event_id not in old]
     insert(connection, events, deliveries)
@@ -207,23 +216,24 @@ def _store_postgresql(
 def _remember_sqlite(
     connection: WriteConnection, events: Sequence[NewEvent], now: int
 ) -> dict[Key, Known]:
-    # The write lock is held: nobody can come between the look and the insert.
+    """Remember the keys of `events`; answers those that were known already."""
+    driver = raw(connection)
+    rows = [
+        (e.source_id, e.dedupe_key, e.fingerprint, e.id, e.dedupe_expires_at, now) for e in events
+    ]
+    if driver.executemany(_REMEMBER_SQLITE, rows).rowcount == len(rows):
+        return {}
     known: dict[Key, Known] = {}
+    ours = {event.id for event in events}
     by_source: dict[str, list[bytes | None]] = {}
     for event in events:
         by_source.setdefault(event.source_id, []).append(event.dedupe_key)
     for source_id, keys in by_source.items():
         # One source at a time: SQLite searches its index for a list of keys, not for one of pairs.
         statement = _FIND_SQLITE.format(marks=", ".join("?" * len(keys)))
-        for row in connection.exec_driver_sql(statement, (source_id, now, *keys)):
-            known[source_id, row[0]] = Known(row[1], row[2])
-    fresh = [
-        (e.source_id, e.dedupe_key, e.fingerprint, e.id, e.dedupe_expires_at)
-        for e in events
-        if (e.source_id, e.dedupe_key) not in known
-    ]
-    if fresh:
-        bulk.insert_sqlite(connection, tables.dedupe, _DEDUPE, fresh, "INSERT OR REPLACE")
+        for key, event_id, fingerprint in driver.execute(statement, (source_id, *keys)):
+            if event_id not in ours:
+                known[source_id, key] = Known(event_id, fingerprint)
     return known
 
 

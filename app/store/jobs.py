@@ -77,9 +77,23 @@ def page(
     connection: ReadConnection, kind: str | None, *, limit: int, before: str | None
 ) -> list[JobRecord]:
     """Up to `limit` jobs, newest first, those older than the id `before`."""
-    statement = sa.select(*_COLUMNS).where(*_kind_is(kind)).order_by(jobs.c.id.desc()).limit(limit)
+    made = _made(jobs.c.id)
+    statement = sa.select(*_COLUMNS).where(*_kind_is(kind)).order_by(made.desc()).limit(limit)
     if before is not None:
-        statement = statement.where(jobs.c.id < before)
+        statement = statement.where(made < _made(sa.literal(before)))
+    return [_record(row) for row in connection.execute(statement)]
+
+
+def _made(identifier: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """What of an id sorts by time, whatever the kind of job its prefix names."""
+    return sa.func.substr(identifier, len("rpl_") + 1)
+
+
+def since(connection: ReadConnection | WriteConnection, kind: str, moment: int) -> list[JobRecord]:
+    """The jobs of a kind that were made at that time or later, or are not over."""
+    statement = sa.select(*_COLUMNS).where(
+        jobs.c.kind == kind, sa.or_(jobs.c.created_at >= moment, jobs.c.finished_at.is_(None))
+    )
     return [_record(row) for row in connection.execute(statement)]
 
 

@@ -6,16 +6,17 @@ Every change is fenced: it counts only while the queue still shows the claim it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from app.domain import strict_json
+from app.domain.record import record
 from app.store import bulk, tables
 from app.store.database import WriteConnection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Settled:
     """A delivery that is over."""
 
@@ -29,7 +30,7 @@ class Settled:
     finished_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Postponed:
     """A delivery that waits until `due_at`; `single` keeps it out of batches from now on."""
 
@@ -41,7 +42,7 @@ class Postponed:
     single: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewAttempt:
     """One line of a delivery's log; `exchanges` is JSON text."""
 

@@ -26,6 +26,7 @@ class SourceRecord:
     signing_secret_sealed: str | None = None
     previous_signing_secret_sealed: str | None = None
     previous_expires_at: int | None = None
+    api_access_sealed: str | None = None
     created_at: int
     updated_at: int
 

@@ -83,6 +83,8 @@ sources = sa.Table(
     sa.Column("signing_secret_sealed", sa.Text, nullable=True),
     sa.Column("previous_signing_secret_sealed", sa.Text, nullable=True),
     _micros("previous_expires_at", nullable=True),
+    # The keys of the sender's own API, one JSON object.
+    sa.Column("api_access_sealed", sa.Text, nullable=True),
     _micros("created_at"),
     _micros("updated_at"),
 )

@@ -1,13 +1,18 @@
-"""The upkeep loop: leases every few seconds, expiry every minute, retention every ten."""
+"""The upkeep loop: leases every few seconds, expiry every minute, retention every ten.
+
+What is due to be reconciled is looked for once a minute as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
 from app.domain.errors import RelayError
+from app.services.reconcile import Reconciliations, patience
 from app.services.upkeep import Upkeep
 from app.worker.identity import is_gone
 
@@ -20,9 +25,18 @@ _REMOVE_EVERY = 120
 class UpkeepLoop:
     """Runs the chores until cancelled; a chore that fails is tried again at its next turn."""
 
-    def __init__(self, upkeep: Upkeep, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        wake: Callable[[], None],
+        *,
+        reconciliations: Reconciliations,
+        reconcile_every: timedelta,
+    ) -> None:
         self._upkeep = upkeep
         self._wake = wake
+        self._reconciliations = reconciliations
+        self._reconcile_every = reconcile_every
 
     async def start_up(self) -> None:
         """Take over at once what a worker of this host left behind when it died."""
@@ -51,8 +65,14 @@ class UpkeepLoop:
         if tick % _FORGET_EVERY == 0:
             await self._upkeep.forget_expired()
             await self._upkeep.cancel_orphans()
+            await self._reconcile(tick)
         if tick % _REMOVE_EVERY == 0:
             await self._remove_old()
+
+    async def _reconcile(self, tick: int) -> None:
+        every = self._reconcile_every
+        if every and tick * _TICK_SECONDS >= patience(every).total_seconds():
+            await self._reconciliations.start_due(every)
 
     async def _remove_old(self) -> None:
         # In small steps, so that live traffic gets its turn between them.

@@ -44,6 +44,8 @@ _ADVICE = {
     "not-found": "Check the id or the name in the path, and that it was not deleted.",
     "not-implemented": "A later version carries this out; see the [changelog](../CHANGELOG.md).",
     "path-too-long": "Shorten the path; names of sources and event types are short.",
+    "platform-refused": "Read `detail`: the keys of the source's API, its address or a setting of the network must be changed.",
+    "platform-unavailable": "Wait and try again; the network's own log says why it did not answer.",
     "relay-loop": "A target of this relay leads back to it. Take one of the two routes away.",
     "request-timeout": "Send the body faster than `RELAY_BODY_TIMEOUT` allows, and send the request again.",
     "store-unavailable": "Wait for the time in `Retry-After` and send the same again: nothing was stored.",

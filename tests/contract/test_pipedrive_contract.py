@@ -56,8 +56,9 @@ def hit(*identifiers, email="Ada@Example.com"):
     return httpx.Response(200, json={"success": True, "data": {"items": items}})
 
 
-def flow(of=SIGN_UP, remembered=None, connector=None):
-    return (connector or pipedrive()).deliver(assignment(of, remembered_id=remembered))
+def flow(of=SIGN_UP, remembered=None, connector=None, attempt=1):
+    known = {"remembered_id": remembered, "attempt": attempt}
+    return (connector or pipedrive()).deliver(assignment(of, **known))
 
 
 #: What brings the flow to an operation, and the remembered id it starts with.
@@ -271,9 +272,18 @@ def test_a_label_alone_is_written_after_the_person_was_read():
     assert bodies(played)[1] == {"label_ids": [1, 7]}
 
 
-def test_a_creation_whose_answer_was_lost_waits_for_the_search():
-    outcome = play(flow(), MISS, LOST).outcome
-    assert (outcome.kind, outcome.after) == (OutcomeKind.RETRY, 60.0)
+@pytest.mark.parametrize("lag", [60, 5])
+def test_every_second_attempt_only_looks_and_waits_until_the_search_must_know(lag):
+    connector = pipedrive(search_lag_seconds=lag)
+    played = play(flow(connector=connector, attempt=2), MISS)
+    assert (played.outcome.kind, played.outcome.after) == (OutcomeKind.RETRY, lag)
+    played = play(flow(connector=connector, attempt=3), MISS, person(201))
+    assert played.lines == [SEARCH, CREATE]
+
+
+def test_what_an_attempt_of_unknown_end_made_is_found_by_the_next():
+    played = play(flow(attempt=2), hit(42), person())
+    assert (played.lines, played.outcome.external_id) == ([SEARCH, patch(42)], "42")
 
 
 @pytest.mark.parametrize("failure", [LOST, UNREACHED])
@@ -363,6 +373,12 @@ def test_a_deal_whose_fate_is_not_known_is_looked_for_later(replies):
     connector = pipedrive(won_deals=True)
     outcome = play(flow(CHECKOUT, "42", connector), person(), MISS, *replies).outcome
     assert (outcome.kind, outcome.external_id) == (OutcomeKind.RETRY, "42")
+
+
+def test_a_deal_that_may_have_been_made_is_looked_for_once_more():
+    connector = pipedrive(won_deals=True)
+    outcome = play(flow(CHECKOUT, "42", connector, attempt=2), person(), MISS).outcome
+    assert (outcome.kind, outcome.after, outcome.external_id) == (OutcomeKind.RETRY, 60, "42")
 
 
 def test_one_deal_whichever_events_announce_the_payment():

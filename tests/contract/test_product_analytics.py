@@ -77,13 +77,25 @@ def test_a_batch_is_classified_as_a_single_event_is(name: str, sample: Sample):
         assert [outcome.kind for outcome in ended] == [KINDS[sample.outcome]] * 2
 
 
-@pytest.mark.parametrize("status", [400, 413])
-def test_a_batch_that_is_refused_whole_is_sent_again_one_by_one(vendor: Vendor, status):
-    refusal = httpx.Response(status, text="no")
+def test_a_batch_that_is_refused_whole_is_sent_again_one_by_one(vendor: Vendor):
+    refusal = httpx.Response(400, text="no")
     ended = play(vendor.bind().deliver_many(assignments(FAILED, SITE)), refusal).outcome
     assert ended.kind is OutcomeKind.REJECTED
-    alone = play(vendor.bind().deliver(assignment(FAILED)), httpx.Response(status, text="no"))
+    alone = play(vendor.bind().deliver(assignment(FAILED)), httpx.Response(400, text="no"))
     assert alone.outcome.kind is OutcomeKind.REJECTED
+
+
+def test_what_is_too_large_together_is_sent_in_halves_and_alone_it_is_rejected(vendor: Vendor):
+    def accept_three(request: httpx.Request) -> httpx.Response:
+        few = len(vendor.records(json.loads(request.content))) <= 3
+        return vendor.accept(request) if few else httpx.Response(413)
+
+    many = assignments(*[FAILED] * 5)
+    played = play_by(vendor.bind().deliver_many(many), accept_three)
+    assert [len(vendor.records(document)) for document in played.documents] == [5, 2, 3]
+    assert [outcome.kind for outcome in played.outcome] == [OutcomeKind.DELIVERED] * 5
+    alone = play(vendor.bind().deliver(assignment(FAILED)), httpx.Response(413)).outcome
+    assert alone.kind is OutcomeKind.REJECTED
 
 
 @pytest.mark.parametrize("name", catalogue_events())

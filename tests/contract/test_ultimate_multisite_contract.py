@@ -130,7 +130,7 @@ def test_a_customer_update_is_never_answered_with_a_write():
     )
 
 
-_ANYTHING = st.none() | st.integers() | st.text(max_size=300) | st.just("501")
+_ANYTHING = st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=300) | st.just("501")
 _LINKS = st.builds(
     link,
     customer=st.none() | any_customer(),

@@ -33,6 +33,8 @@ class FakeActiveCampaign(Fake):
         super().__init__()
         self.key = key
         self.fields = FIELDS if fields is None else fields
+        #: The fields that show, since they were tied to all lists.
+        self.shown_fields: set[str] = set()
         self.known_tags = {"5", "6", "7"}
         self.contacts: dict[str, dict[str, Any]] = {}
         self.taggings: dict[str, tuple[str, str]] = {}
@@ -89,10 +91,24 @@ class FakeActiveCampaign(Fake):
                 return self._tag(body)
             case "POST", ["contactLists"]:
                 return self._list(body)
+            case "POST", ["fields"]:
+                return self._field(body["field"])
+            case "POST", ["fieldRels"] if body["fieldRel"]["relid"] == "0":
+                self.shown_fields.add(self.fields[body["fieldRel"]["field"]])
+                return as_json(201, {"fieldRel": body["fieldRel"]})
             case "DELETE", ["contactTags", identifier] if identifier in self.taggings:
                 del self.taggings[identifier]
                 return Answer(200, b"{}")
         return _missing()
+
+    def _field(self, field: dict[str, Any]) -> Answer:
+        kind = "datetime" if field["perstag"].endswith("_AT") else "text"
+        kind = "date" if field["perstag"].endswith("_DATE") else kind
+        if field["perstag"] in self.fields.values() or field["type"] != kind or not field["title"]:
+            return _refused("The field is not valid.", "field_invalid")
+        number = str(len(self.fields) + 1)
+        self.fields = {**self.fields, number: field["perstag"]}
+        return as_json(201, {"field": {"id": number, **field}})
 
     def _sync(self, body: dict[str, Any]) -> Answer:
         self.invalid += request_errors("activecampaign", "upsert", body)

@@ -63,6 +63,8 @@ class FakeBrevo(Fake):
                 return Answer(429, headers={"x-sib-ratelimit-reset": "3"})
             self.requests_left -= 1
         path = call.path.removeprefix("/v3")
+        if path.startswith("/contacts/attributes"):
+            return self._attributes(path, call)
         if call.method == "POST":
             return {
                 "/contacts": self._upsert,
@@ -73,6 +75,18 @@ class FakeBrevo(Fake):
         if found is None:
             return _error(404, "document_not_found", "Contact does not exist")
         return as_json(200, found) if call.method == "GET" else self._update(found, call.json)
+
+    def _attributes(self, path: str, call: Call) -> Answer:
+        if call.method == "GET":
+            found = [{"name": n, "category": "normal", "type": k} for n, k in self.known.items()]
+            return as_json(200, {"attributes": found})
+        name = path.removeprefix("/contacts/attributes/normal/")
+        if name in self.known:
+            return _error(400, "duplicate_parameter", "Attribute name must be unique")
+        if call.json["type"] not in {"text", "date", "float", "boolean"}:
+            return _error(400, "invalid_parameter", "type is not valid")
+        self.known = {**self.known, name: call.json["type"]}
+        return Answer(201)
 
     def _upsert(self, body: dict[str, Any]) -> Answer:
         self.invalid += request_errors("brevo", "upsert", body)

@@ -63,6 +63,8 @@ class FakeMailchimp(Fake):
             self.requests_left -= 1
         if call.headers.get("authorization") != self._authorization:
             return _problem(401, "API Key Invalid", "Your API key may be invalid.")
+        if call.path == self._prefix.replace("/members/", "/merge-fields"):
+            return self._fields(call)
         if not call.path.startswith(self._prefix):
             return _problem(404, "Resource Not Found", "The requested resource could not be found.")
         key, _, action = call.path.removeprefix(self._prefix).partition("/")
@@ -83,6 +85,18 @@ class FakeMailchimp(Fake):
         else:
             self.events.append((member["email"], body))
         return Answer(204)
+
+    def _fields(self, call: Call) -> Answer:
+        if call.method == "GET":
+            return as_json(200, {"merge_fields": [{"tag": tag} for tag in self.merge_fields]})
+        tag = call.json["tag"]
+        if tag in self.merge_fields:
+            detail = f'A Merge Field with the tag "{tag}" already exists for this list.'
+            return _problem(400, "Invalid Resource", detail)
+        if call.json["type"] != ("date" if tag in _DATES else "text") or not call.json["name"]:
+            return _problem(400, "Invalid Resource", "The field is not valid.")
+        self.merge_fields |= {tag}
+        return as_json(200, {"merge_id": len(self.merge_fields), "tag": tag})
 
     def _put(self, key: str, body: dict[str, Any]) -> Answer:
         self.invalid += request_errors("mailchimp", "upsert", body)

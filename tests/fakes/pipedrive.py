@@ -6,6 +6,7 @@ Rules from pipedrive.readme.io; wording of the errors as in contracts/pipedrive.
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 from tests.contract.loading import request_errors
@@ -25,10 +26,15 @@ class FakePipedrive(Fake):
         super().__init__()
         self.token = token
         self.keys = frozenset(keys)
+        #: Custom fields by name; those the account came with have names of their own.
+        self.fields = {f"Own field {number}": key for number, key in enumerate(keys)}
         self.persons: dict[int, dict[str, Any]] = {}
         self.deals: dict[int, dict[str, Any]] = {}
         self.requests_left: int | None = None
         self.index_lags = False
+        #: How long the search does not know what was made, where that is to end by itself.
+        self.lag_seconds: float | None = None
+        self._indexed_at = 0.0
         self._found: set[int] = set()
         self._ids = itertools.count(42)
 
@@ -42,6 +48,12 @@ class FakePipedrive(Fake):
     def index(self) -> None:
         """Let the search see everything."""
         self._found = {*self.persons, *self.deals}
+        self._indexed_at = time.monotonic()
+
+    def _has_lagged(self) -> bool:
+        return (
+            self.lag_seconds is not None and time.monotonic() - self._indexed_at > self.lag_seconds
+        )
 
     def handle(self, call: Call) -> Answer:
         return self._turned_away(call) or self._answer(call)
@@ -59,9 +71,11 @@ class FakePipedrive(Fake):
         return _error(429, "request over limit", headers=headers)
 
     def _answer(self, call: Call) -> Answer:
-        if not self.index_lags:
+        if not self.index_lags or self._has_lagged():
             self.index()
         _, kind, *rest = call.path.split("/")
+        if kind == "personFields":
+            return self._fields(call)
         if call.method == "GET" and rest == ["search"]:
             return self._search(kind, call)
         if kind == "deals":
@@ -79,6 +93,22 @@ class FakePipedrive(Fake):
                 return refused
             self._change(self.persons[identifier], call.json)
         return self._done(200, identifier, self.persons)
+
+    def _fields(self, call: Call) -> Answer:
+        if call.method == "POST":
+            name, key = call.json["field_name"], f"{len(self.fields):040x}"
+            if call.json["field_type"] not in {"varchar", "date"}:
+                return _error(400, "Validation failed", code="ERR_SCHEMA_VALIDATION_FAILED")
+            self.fields[name] = key
+            self.keys |= {key}
+            field = {"field_name": name, "field_code": key, "is_custom_field": True}
+            return as_json(201, {"success": True, "data": field})
+        own = [{"field_name": "Name", "field_code": "name", "is_custom_field": False}]
+        made = [
+            {"field_name": name, "field_code": key, "is_custom_field": True}
+            for name, key in self.fields.items()
+        ]
+        return as_json(200, {"success": True, "data": own + made})
 
     def _search(self, kind: str, call: Call) -> Answer:
         term = call.query["term"].lower()

@@ -84,6 +84,15 @@ def test_the_image_checks_its_health_over_http():
     assert "/health/live" in command[2]
 
 
+def test_a_worker_answers_the_health_check_where_an_api_does():
+    (environment,) = rest("ENV")
+    assert (
+        re.search(r"\bRELAY_PORT=(\d+)", environment)[1]
+        == re.search(r"\bRELAY_WORKER_PORT=(\d+)", environment)[1]
+    )
+    assert not {"healthcheck", "ports"} & SERVICES["worker"].keys()
+
+
 def test_the_image_writes_to_its_volume_only():
     (environment,) = rest("ENV")
     assert rest("VOLUME") == ['["/data"]']

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import session
 from app.cli.main import cli
-from app.store.database import open_database
+from app.store.opening import open_database
 from tests import databases
 
 MASTER_KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
@@ -25,9 +25,9 @@ class CommandLine:
 
     environment: dict[str, str]
 
-    def run(self, *words: str, **variables: str) -> Result:
-        """Run a command, with further variables."""
-        return CliRunner().invoke(cli, words, env=self.environment | variables)
+    def run(self, *words: str, stdin: str | None = None, **variables: str) -> Result:
+        """Run a command, with further variables, and `stdin` typed into it."""
+        return CliRunner().invoke(cli, words, env=self.environment | variables, input=stdin)
 
     def __call__(self, *words: str) -> str:
         """What a command that succeeds prints."""

@@ -13,14 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx
 
+from tests.fakes import Fake
 from tests.fakes.webhook_sink import WebhookSink
 
+FakeT = TypeVar("FakeT", bound=Fake)
 ROOT = Path(__file__).resolve().parents[2]
 _NUMBERS = itertools.count()
 
@@ -32,12 +34,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@contextmanager
-def sink_beside() -> Iterator[WebhookSink]:
+def sink_beside() -> AbstractContextManager[WebhookSink]:
     """A sink that runs in a thread, so that commands can run in the test's own."""
-    sink = WebhookSink()
+    return beside(WebhookSink())
+
+
+@contextmanager
+def beside(fake: FakeT) -> Iterator[FakeT]:
+    """A stand-in that runs in a thread, so that commands can run in the test's own."""
     loop = asyncio.new_event_loop()
-    serving = sink.serve()
+    serving = fake.serve()
 
     def run() -> None:
         asyncio.set_event_loop(loop)
@@ -47,7 +53,7 @@ def sink_beside() -> Iterator[WebhookSink]:
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30)
-        yield sink
+        yield fake
         asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(30)
     finally:
         loop.call_soon_threadsafe(loop.stop)

@@ -19,6 +19,7 @@ from app.api import (
 )
 from app.api.problems import install_problem_handlers
 from app.services import credentials
+from app.services.backfill import Backfills
 from app.services.bundle import Services
 from app.services.checking import CheckTarget
 from app.services.grants import Grants
@@ -26,6 +27,7 @@ from app.services.idempotency import Idempotency
 from app.services.jobs import Jobs
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.preview import PreviewTarget
+from app.services.reconcile import Reconciliations
 from app.services.replay import Replays
 from app.store.database import Database
 from app.store.sealing import Sealer
@@ -61,6 +63,8 @@ class Management:
             quarantine=self.world.quarantine,
             previews=PreviewTarget(database, self.world.configuration, clock),
             replays=Replays(database, self.world.configuration, clock),
+            reconciliations=Reconciliations(database, clock, retention_days=30),
+            backfills=Backfills(database, self.world.configuration, self.world.platform, clock),
             jobs=Jobs(database, clock),
             checks=CheckTarget(
                 database,
@@ -70,6 +74,8 @@ class Management:
                 grants=Grants(database, sealer, clock),
                 attempt_timeout=20,
             ),
+            platform=self.world.platform,
+            setups=self.world.setups,
         )
         self.app = FastAPI(title="Management", redirect_slashes=False)
         self.app.state.services = self.services

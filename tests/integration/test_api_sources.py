@@ -29,8 +29,8 @@ async def test_a_new_source_answers_where_to_send_and_both_credentials(api):
     assert answer.status_code == 201
     body = answer.json()
     assert body.keys() == {
-        "id", "name", "kind", "strict", "settings", "ingest_url", "created_at", "updated_at",
-        "token", "signing_secret",
+        "id", "name", "kind", "strict", "settings", "api_access", "ingest_url", "created_at",
+        "updated_at", "token", "signing_secret",
     }  # fmt: skip
     assert body["ingest_url"] == "https://relay.example/webhooks/shop"
     assert len(body["token"]) == 32
@@ -221,3 +221,60 @@ async def test_a_new_secret_of_the_wrong_form_is_named_and_not_repeated(api, sec
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["#/signing_secret"]
     assert "canary" not in answer.text
+
+
+ACCESS = {"api_key": "canary-key", "api_secret": "canary-secret"}
+SETTINGS = {"api_url": "http://127.0.0.1:9999/wp-json/wu/v2"}
+
+
+async def test_the_keys_of_a_networks_api_are_taken_and_never_shown(api):
+    made = await create(api, settings=SETTINGS, api_access=ACCESS)
+    assert made.status_code == 201, made.text
+    body = made.json()
+    # What was pasted is the address of the API; kept is that of the site.
+    assert body["settings"] == {"api_url": "http://127.0.0.1:9999"}
+    assert body["api_access"] is True
+    shown = await api.get(f"/v1/sources/{body['id']}")
+    assert "canary" not in made.text + shown.text
+
+
+async def test_keys_can_be_given_later_replaced_and_taken_away(api):
+    path = f"/v1/sources/{(await create(api)).json()['id']}"
+    given = await api.patch(path, json={"settings": SETTINGS, "api_access": ACCESS})
+    assert given.json()["api_access"] is True
+    other = await api.patch(path, json={"api_access": ACCESS | {"api_secret": "canary-2"}})
+    assert (other.status_code, other.json()["api_access"]) == (200, True)
+    gone = await api.patch(path, json={"api_access": None})
+    assert gone.json()["api_access"] is False
+    assert gone.json()["settings"] == other.json()["settings"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"api_access": ACCESS}, "#/settings/api_url"),
+        ({"settings": {"api_url": "ftp://x"}, "api_access": ACCESS}, "#/settings/api_url"),
+        ({"settings": SETTINGS, "api_access": ACCESS | {"api_key": " "}}, "#/api_access/api_key"),
+        ({"settings": SETTINGS, "api_access": ACCESS | {"wp_user": "r"}}, "#/api_access/wp_user"),
+        ({"settings": SETTINGS, "api_access": {"api_key": "k"}}, "#/api_access/api_secret"),
+        ({"kind": "github", "api_access": ACCESS}, "#/api_access"),
+        ({"kind": "github", "settings": SETTINGS}, "#/settings/api_url"),
+    ],
+)
+async def test_access_that_cannot_be_used_is_refused_with_its_place(api, body, pointer):
+    answer = await create(api, **body)
+    assert answer.status_code == 422
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+    assert "canary" not in answer.text
+
+
+async def test_stored_keys_are_never_sent_to_a_host_they_were_not_given_for(api):
+    made = await create(api, settings=SETTINGS, api_access=ACCESS)
+    path = f"/v1/sources/{made.json()['id']}"
+    moved = {"settings": {"api_url": "http://127.0.0.1:9998"}}
+    answer = await api.patch(path, json=moved)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/api_access"]
+    assert (await api.patch(path, json=moved | {"api_access": ACCESS})).status_code == 200
+    without_address = await api.patch(path, json={"settings": {"api_url": None}})
+    assert without_address.status_code == 422

@@ -325,7 +325,7 @@ async def test_hubspots_properties_are_made_on_demand_and_those_that_are_there_a
 
 
 async def test_most_destinations_need_nothing_made(relay, api):
-    answer = await api.post(f"/v1/targets/{await made(api, 'brevo')}/prepare")
+    answer = await api.post(f"/v1/targets/{await made(api, 'klaviyo')}/prepare")
     assert (answer.json()["ok"], relay.world.sender.sent) == (None, [])
 
 

@@ -67,8 +67,8 @@ async def test_a_new_webhook_target_has_the_defaults_and_a_secret(api):
 async def test_a_connector_brings_its_own_limits_and_order(api):
     body = await created(api, **HUBSPOT)
     assert body["ordered"] is True
-    assert body["rate_limit"] == {"per_second": 8}
-    assert body["max_in_flight"] == 8
+    assert body["rate_limit"] == {"per_second": 4}
+    assert body["max_in_flight"] == 100
     assert "signing_secret" not in body
 
 
@@ -91,8 +91,8 @@ async def test_everything_can_be_said_at_once(api):
 async def test_null_asks_for_the_default(api):
     names = ("sources", "filter", "mapping", "ordered", "retry", "rate_limit", "max_in_flight")
     body = await created(api, **HUBSPOT, **dict.fromkeys(names))
-    assert (body["ordered"], body["max_in_flight"]) == (True, 8)
-    assert body["rate_limit"] == {"per_second": 8}
+    assert (body["ordered"], body["max_in_flight"]) == (True, 100)
+    assert body["rate_limit"] == {"per_second": 4}
 
 
 async def test_a_url_is_stored_in_its_one_form(api):

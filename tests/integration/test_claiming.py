@@ -8,7 +8,8 @@ import pytest
 
 from app.store import claim, results, target_state
 from app.store.claim import ClaimedDelivery
-from app.store.database import Database, WriteConnection, open_database
+from app.store.database import Database, WriteConnection
+from app.store.opening import open_database
 from app.store.results import Postponed, Settled
 from tests import rows
 from tests.rows import NOW, SECOND

@@ -9,7 +9,9 @@ import pytest
 from app.cli import session
 from app.domain.model import RawRequest
 from tests.captured import captured
+from tests.fakes.brevo import FakeBrevo
 from tests.integration.command_line import CommandLine, emptied, open_command_line
+from tests.integration.command_process import beside
 
 HOOK = "http://127.0.0.1:9/hook"
 
@@ -68,6 +70,21 @@ def test_a_source_shows_its_credentials_once(relay):
     secrets = [line.split(": ")[1] for line in made.splitlines()[-2:]]
     assert secrets[1].startswith("whsec_")
     assert not any(secret in relay("sources", "list") for secret in secrets)
+
+
+def test_a_source_is_given_access_to_its_networks_api_and_keeps_it_secret(relay):
+    relay("sources", "add", "shop")
+    words = ("sources", "update", "shop", "--api-url", "http://127.0.0.1:9999/")
+    asked = relay.run(*words, stdin="canary-key\ncanary-secret\n")
+    assert asked.exit_code == 0, asked.output
+    given = relay.run(*words, UM_API_KEY="canary-key", UM_API_SECRET="canary-secret")
+    assert given.exit_code == 0, given.output
+    (source,) = relay.json("sources", "list")
+    assert (source["api_access"], source["settings"]["api_url"]) == (True, "http://127.0.0.1:9999")
+    assert "canary" not in asked.output + given.output + relay("sources", "list")
+    relay("sources", "update", "shop", "--forget-api-access", "--strict")
+    (source,) = relay.json("sources", "list")
+    assert (source["api_access"], source["strict"]) == (False, True)
 
 
 def test_rotation_makes_new_credentials(relay):
@@ -149,6 +166,19 @@ def test_a_target_is_paused_and_resumed(relay):
     assert relay("targets", "resume", "hook") == "The target hook is active.\n"
 
 
+def test_what_a_target_writes_to_is_made_in_its_destination(relay):
+    with beside(FakeBrevo(attributes={"PLAN": "text"})) as brevo:
+        words = ("--setting", f"base_url={brevo.base_url}", "--setting", "api_key=xkeysib-correct")
+        relay("targets", "add", "crm", "--connector", "brevo", *words)
+        assert "Made: SIGNUP_DATE, " in relay("targets", "prepare", "crm")
+        assert "LAST_PAYMENT_AT" in brevo.known
+        assert relay.json("targets", "prepare", "crm")["ok"] is True
+        brevo.key = "another"
+        assert relay.run("targets", "prepare", "crm").exit_code == 1
+    relay("targets", "add", "hook", "--url", HOOK)
+    assert "nothing to make" in relay("targets", "prepare", "hook")
+
+
 def test_a_targets_secret_is_rotated(relay):
     first = relay.json("targets", "add", "hook", "--url", HOOK)["signing_secret"]
     assert relay.json("targets", "rotate-secret", "hook")["signing_secret"] not in (None, first)
@@ -223,7 +253,7 @@ def test_every_command_explains_itself():
         *(("keys", verb) for verb in ("list", "add", "remove")),
         *(("sources", verb) for verb in ("list", "add", "rotate", "remove")),
         *(("targets", verb) for verb in ("list", "show", "add", "pause", "resume")),
-        *(("targets", verb) for verb in ("rotate-secret", "remove")),
+        *(("targets", verb) for verb in ("rotate-secret", "remove", "prepare")),
         *(("events", verb) for verb in ("list", "show")),
         *(("deliveries", verb) for verb in ("list", "show", "retry", "cancel")),
     ):

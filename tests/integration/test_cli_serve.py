@@ -14,7 +14,7 @@ import pytest
 
 from app.domain import strict_json
 from tests.integration.command_line import open_command_line
-from tests.integration.command_process import CommandProcess, sink_beside
+from tests.integration.command_process import CommandProcess, free_port, sink_beside
 
 KEY = "an-admin-key-of-the-settings-0123456789"
 
@@ -134,8 +134,8 @@ def test_production_without_a_key_is_refused(tmp_path, monkeypatch):
     assert result.stderr.startswith("RELAY_SECRET_KEY must be set in production")
 
 
-def test_another_master_key_is_refused(database_url, tmp_path, monkeypatch):
-    relay = open_command_line(monkeypatch, tmp_path, database_url)
+def test_another_master_key_is_refused(fresh_database_url, tmp_path, monkeypatch):
+    relay = open_command_line(monkeypatch, tmp_path, fresh_database_url)
     relay("sources", "list")
     other = "eHh4" * 10 + "eHg="
     result = relay.run("serve", "--port", "0", RELAY_SECRET_KEY=other)
@@ -163,18 +163,34 @@ def test_on_postgresql_an_old_schema_is_refused_until_it_is_migrated(
 def test_a_worker_of_its_own_delivers_and_stops_when_told(tmp_path, monkeypatch, new_postgres):
     shell = open_command_line(monkeypatch, tmp_path, new_postgres)
     shell("migrate")
+    port = free_port()
     with (
         sink_beside() as sink,
         CommandProcess(tmp_path, "serve", "--no-worker", "--port", "0", **shell.environment) as api,
-        CommandProcess(tmp_path, "worker", **shell.environment) as worker,
+        CommandProcess(tmp_path, "worker", "--port", str(port), **shell.environment) as worker,
     ):
         base = api.ready()
         assert "`relay worker` delivers" in api.text
         worker.wait_for("^Delivering from postgresql ")
+        worker.wait_for(f"^Health and metrics are on 127.0.0.1 port {port}.$")
         shell("targets", "add", "tool", "--url", sink.url)
         assert "succeeded" in shell("send", "payment_received", "--url", base)
         assert len(sink.requests) == 1
+        told = f"http://127.0.0.1:{port}"
+        assert get(f"{told}/health/live").json() == {"status": "ok"}
+        assert get(f"{told}/health/ready").json()["checks"] == {"database": "ok", "worker": "ok"}
+        assert 'relay_attempts_total{outcome="delivered",target="tool"} 1.0' in (
+            get(f"{told}/metrics").text
+        )
+        assert get(f"{told}/v1/stats", KEY).status_code == 404
         assert worker.stop() == 0
+
+
+def test_a_worker_whose_port_is_taken_says_so_and_delivers_nothing(tmp_path, monkeypatch):
+    shell = open_command_line(monkeypatch, tmp_path, "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"Port {port} " in shell.refused("worker", "--port", port)
 
 
 def test_several_processes_share_the_port_and_one_first_start(tmp_path, monkeypatch):

@@ -53,6 +53,7 @@ async def test_an_event_is_shown_with_the_contracts_fields(node, api):
             "occurred_at": "2026-11-23T11:59:58.500000Z",
             "received_at": "2026-11-23T11:59:58.500000Z",
             "external_id": "their-7",
+            "origin": "live",
         }
     ]
 

@@ -79,16 +79,54 @@ async def test_what_the_page_refers_to_is_there(anybody):
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_the_documentation_shows_the_document_of_this_very_relay(anybody, path):
+async def test_the_documentation_loads_nothing_from_elsewhere_and_runs_nothing_inline(
+    anybody, path
+):
     page = await anybody.get(path)
     assert page.status_code == 200
-    assert "openapi.json" in page.text
-    hosts = set(re.findall(r"https?://[^/\"']+", page.text))
-    assert hosts == {"https://cdn.jsdelivr.net"}
-    assert "connect-src 'self'" in page.headers["content-security-policy"]
+    assert re.findall(r"https?://", page.text) == []
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "connect-src 'self'" in policy
+    assert "http" not in policy
+    assert re.findall(r"<script(?! src=)|\son\w+=", page.text) == []
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/docs", {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}),
+        ("/redoc", {"redoc.standalone.js": "text/javascript"}),
+    ],
+)
+async def test_the_documentation_brings_its_viewer_along(anybody, path, expected):
+    page = (await anybody.get(path)).text
+    found = re.findall(r'(?:src|href)="(docs/assets/([a-z.-]+)\?v=[0-9.]+)"', page)
+    assert {name for _, name in found} == expected.keys()
+    for address, name in found:
+        asset = await anybody.get("/" + address)
+        assert asset.status_code == 200
+        assert asset.headers["content-type"].split(";")[0] == expected[name]
+        assert "immutable" in asset.headers["cache-control"]
+        assert len(asset.content) > 100_000
+
+
+async def test_the_viewers_show_the_document_of_this_very_relay(anybody):
+    assert '<redoc spec-url="openapi.json">' in (await anybody.get("/redoc")).text
+    assert '<script src="docs/start.js">' in (await anybody.get("/docs")).text
+    start = await anybody.get("/docs/start.js")
+    assert start.headers["content-type"].startswith("text/javascript")
+    assert "openapi.json" in start.text
+
+
+@pytest.mark.parametrize("name", ["favicon.png", "..%2f__init__.py", "../__init__.py", "x"])
+async def test_nothing_else_of_the_viewers_package_is_served(anybody, name):
+    assert (await anybody.get(f"/docs/assets/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/openapi.json", "/docs/start.js", "/docs/assets/swagger-ui.css"]
+)
 async def test_the_documentation_can_be_switched_off(database, sealer, clock, path):
     async with edge(database, sealer, clock, docs=False) as node, node.client() as client:
         assert (await client.get(path)).status_code == 404
@@ -117,6 +155,7 @@ async def test_a_store_that_is_away_is_503_at_the_door_and_behind_it(node, monke
     await node.runtime.configuration.refresh()
     monkeypatch.setattr(node.world.database, "read", away)
     monkeypatch.setattr(node.world.database, "write", away)
+    monkeypatch.setattr(node.world.database, "write_once", away)
     body = captured("payment_received").raw_body
     query = {"token": node.world.tokens["shop"]}
     async with node.client() as client:

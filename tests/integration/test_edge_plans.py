@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.store import deliveries, events, jobs, replays, statistics
+from app.store import deliveries, events, history, jobs, replays, statistics
 from app.store.database import ReadConnection
 from app.store.deliveries import DeliveryFilter
 from app.store.events import EventFilter
@@ -128,3 +128,13 @@ async def test_a_replay_goes_on_behind_its_cursor(database):
     steps = await plan_of(database, lambda c: replays.scan(c, selection, after="evt_1", limit=1000))
     assert steps[0] == f"SEARCH {BY_ID['events']}>?)"
     assert any("ix_deliveries_event_id (event_id=?" in step for step in steps)
+
+
+@pytest.mark.parametrize("after", [None, ("shop/customer/1", "evt_a")])
+async def test_the_history_of_customers_is_read_in_the_order_of_their_index(database, after):
+    subjects = ["shop/customer/1", "shop/customer/2"]
+    steps = await plan_of(
+        database, lambda c: history.of_subjects(c, "src_a", subjects, after=after, limit=100)
+    )
+    assert "ix_events_subject_id (subject=" in steps[0]
+    assert not any("ORDER BY" in step for step in steps)

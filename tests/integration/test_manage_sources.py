@@ -9,7 +9,7 @@ import pytest
 from app.domain.errors import Unauthorized
 from app.services import bootstrap
 from app.services.source_definition import SourceDraft
-from app.store import routing
+from app.store import routing, sources
 from tests.integration.world import World
 
 
@@ -90,6 +90,24 @@ async def test_both_signing_secrets_are_known_while_the_overlap_lasts(world, clo
     clock.advance(3600)
     configuration = await world.configuration.refresh()
     assert len(configuration.sources["shop"].credentials.signing_secrets) == 1
+
+
+@pytest.mark.parametrize("only", ["token", "signing_secret"])
+async def test_one_credential_can_be_rotated_while_the_other_stays(world, clock, only):
+    source_id = await world.source()
+    await world.sources.rotate(source_id)
+    clock.advance(3600)
+    before = await world.database.read(lambda c: sources.get(c, source_id))
+    made = await world.sources.rotate(source_id, only=only)
+    after = await world.database.read(lambda c: sources.get(c, source_id))
+    assert (made.token is None, made.signing_secret is None) == (only != "token", only == "token")
+    assert (after.token_digest == before.token_digest) is (only != "token")
+    kept = "signing_secret_sealed" if only == "token" else "token_digest"
+    assert getattr(after, kept) == getattr(before, kept)
+    # What an earlier rotation had retired does not come back.
+    credentials = (await world.configuration.refresh()).sources["shop"].credentials
+    counts = (len(credentials.token_hashes), len(credentials.signing_secrets))
+    assert counts == ((2, 1) if only == "token" else (1, 2))
 
 
 async def test_a_first_source_is_made_when_there_is_none(world):

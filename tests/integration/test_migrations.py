@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from app.domain.errors import ConfigurationError
 from app.store import schema
-from app.store.database import Database, open_database
+from app.store.database import Database
+from app.store.opening import open_database
 from app.store.tables import metadata
 
 

@@ -250,6 +250,43 @@ def test_the_management_api_needs_a_key(operation):
     assert operation.content["security"] == [{"ApiKey": []}]
 
 
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.path.startswith("/v1")], ids=name_of
+)
+def test_what_the_layers_before_an_operation_refuse_is_named(operation):
+    expected = {"431", *(("408", "413") if "requestBody" in operation.content else ())}
+    assert expected <= set(operation.content["responses"])
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.section == "paths"], ids=name_of
+)
+def test_the_headers_of_an_answer_are_named(operation):
+    for status, response in operation.content["responses"].items():
+        named = set(response.get("headers", {}))
+        if status in {"429", "503"}:
+            assert named == {"Retry-After"}
+        elif status == "401":
+            assert named == {"WWW-Authenticate"}
+        elif status == "201" or (status == "202" and operation.path.startswith("/v1")):
+            assert named == {"Location"}
+        for header in response.get("headers", {}).values():
+            assert header["description"]
+            assert header["schema"]
+
+
+@pytest.mark.parametrize("name", DOCUMENT["components"]["schemas"])
+def test_every_schema_and_every_member_of_it_is_described(name):
+    schema = DOCUMENT["components"]["schemas"][name]
+    bare = [
+        member
+        for member, content in schema.get("properties", {}).items()
+        if not content.get("description") and "$ref" not in content
+    ]
+    assert bare == []
+    assert schema.get("description") or "enum" in schema
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
 def test_every_placeholder_of_a_path_is_a_described_parameter(operation):
     wanted = set(re.findall(r"{(\w+)}", operation.path))

@@ -28,7 +28,7 @@ from app.domain.errors import (
     ValidationFailed,
 )
 from app.domain.model import RawRequest
-from app.services.ingest import Receipt
+from app.services.receipts import Receipt
 from app.services.source_definition import SourceDraft
 from app.store import tables
 from tests.asgi import Receiving, Sending, parts, scope

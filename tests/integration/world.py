@@ -17,11 +17,15 @@ from app.services.browse import Browse, DeliveryQuery, EventQuery
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
 from app.services.grants import Grants
-from app.services.ingest import Ingest, Receipt
+from app.services.ingest import Ingest
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
+from app.services.network_counts import NetworkCounts
+from app.services.platform_api import PlatformApi
 from app.services.quarantine import Quarantine
+from app.services.receipts import Receipt
 from app.services.record import Recorder
+from app.services.set_up_network import SetUpNetwork
 from app.services.source_definition import SourceDraft
 from app.services.steer_deliveries import SteerDeliveries
 from app.services.target_definition import RateLimit, RetrySetting, TargetDraft
@@ -43,13 +47,25 @@ class ScriptedSender:
     script: list[Reply] = field(default_factory=list)
     sent: list[tuple[str, httpx.Request]] = field(default_factory=list)
 
-    async def send(self, request: httpx.Request, *, target: str, deadline: float) -> httpx.Response:
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        target: str,
+        deadline: float,
+        ca_certificate: str | None = None,
+        response_limit: int | None = None,
+    ) -> httpx.Response:
         assert deadline > 0
         self.sent.append((target, request))
         reply = self.script.pop(0) if self.script else self.default(request)
         if isinstance(reply, TransportFailure):
             raise reply
         return reply
+
+
+async def _at_once(_seconds: float) -> None:
+    """A pause that a test does not wait for."""
 
 
 class World:
@@ -77,6 +93,17 @@ class World:
         self.steering = SteerDeliveries(database, clock)
         self.quarantine = Quarantine(database, clock, self.ingest)
         self.upkeep = Upkeep(database, clock, retention_days=30)
+        self.platform = PlatformApi(database, sealer, self.sender, pause=_at_once)
+        self.setups = SetUpNetwork(
+            database,
+            self.sources,
+            self.platform,
+            NetworkCounts(database, self.platform, clock, retention_days=30),
+            clock,
+            urls=UrlPolicy(addresses=AddressPolicy(allowed_networks=(LOOPBACK,))),
+            public_url="https://relay.example",
+            overlap=3600,
+        )
         self.dispatch = self.another_worker("worker")
         self.recorder = Recorder(
             database,

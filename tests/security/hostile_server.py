@@ -208,14 +208,14 @@ class FakeResolver:
 
 
 class Authority:
-    """A certificate authority that lives for one test."""
+    """A certificate authority that lives for one test, valid between two days counted from now."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, days: tuple[int, int] = (-1, 1)) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
         self._certificate = self._signed(
-            self._name, self._key, [x509.BasicConstraints(ca=True, path_length=None)], days=(-1, 1)
+            self._name, self._key, [x509.BasicConstraints(ca=True, path_length=None)], days
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 

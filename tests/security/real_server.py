@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from app.cli.problem_protocol import ProblemProtocol
+from app.cli.server_config import server_config
 from app.domain import strict_json
 from app.main import create_app
 from app.runtime import Runtime
@@ -102,13 +102,8 @@ class RealServer:
         self.runtime = Runtime(Settings(_env_file=None, **values), worker=False)
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self.socket.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(self.runtime),
-            http=ProblemProtocol,
-            loop="uvloop",
-            server_header=False,
-            access_log=False,
-            log_level="critical",
+        config = server_config(
+            self.runtime.settings, create_app(self.runtime), log_level="critical"
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)

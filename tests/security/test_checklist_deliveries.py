@@ -52,8 +52,10 @@ class _AlwaysInTime:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
 
-    async def send(self, request: httpx.Request, *, target: str, deadline: float) -> httpx.Response:
-        return await self._egress.send(request, target=target, deadline=min(deadline, 5))
+    async def send(
+        self, request: httpx.Request, *, target: str, deadline: float, **options: str | None
+    ) -> httpx.Response:
+        return await self._egress.send(request, target=target, deadline=min(deadline, 5), **options)
 
 
 async def delivered(node: Edge, server: HostileServer, **settings: object) -> dict:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.connectors.base import LONG_ANSWER
 from app.domain.outcome import TransportFailure
 from tests.security.hostile_server import OK, answering, answering_once, hostile, reply
 from tests.security.outbound import failure, post, way_out
@@ -77,6 +78,13 @@ async def test_a_body_is_cut_above_the_limit(size, truncated):
     answer = await answered(answering(reply(b"x" * size)))
     assert answer.content == b"x" * min(size, LIMIT)
     assert answer.extensions["truncated"] is truncated
+
+
+async def test_a_request_that_expects_a_long_answer_is_read_to_its_own_limit():
+    extensions = {LONG_ANSWER: LIMIT + 10}
+    answer = await answered(answering(reply(b"x" * (LIMIT + 11))), extensions=extensions)
+    assert answer.content == b"x" * (LIMIT + 10)
+    assert answer.extensions["truncated"] is True
 
 
 @pytest.mark.parametrize(

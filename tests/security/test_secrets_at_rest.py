@@ -13,7 +13,8 @@ from app.services import bootstrap
 from app.services.target_secrets import opened
 from app.settings import Settings
 from app.store import sources, tables, targets
-from app.store.database import Database, ReadConnection, WriteConnection, open_database
+from app.store.database import Database, ReadConnection, WriteConnection
+from app.store.opening import open_database
 from app.store.sealing import SealBroken, Sealer
 from tests.integration.management import Management, management
 
@@ -21,6 +22,7 @@ CANARIES = {
     "hubspot": "canary-hubspot-token-7f3a",
     "ga4": "canary-ga4-secret-91bc",
     "header": "canary-header-value-55d0",
+    "api": "canary-network-secret-c41e",
 }
 
 
@@ -33,7 +35,15 @@ async def made(database, sealer, clock) -> AsyncIterator[Management]:
 async def populate(api: httpx.AsyncClient) -> list[str]:
     """Make one of everything that has a secret; answers every secret there is."""
     posts = [
-        ("/v1/sources", {"name": "shop", "kind": "ultimate_multisite"}),
+        (
+            "/v1/sources",
+            {
+                "name": "shop",
+                "kind": "ultimate_multisite",
+                "settings": {"api_url": "http://127.0.0.1:9999"},
+                "api_access": {"api_key": CANARIES["api"], "api_secret": CANARIES["api"]},
+            },
+        ),
         ("/v1/api-keys", {"name": "deploy", "scope": "admin"}),
         (
             "/v1/targets",
@@ -73,7 +83,7 @@ async def populate(api: httpx.AsyncClient) -> list[str]:
                     for name, value in rotated.json().items()
                     if name in {"token", "signing_secret"}
                 ]
-    assert len(secrets) == 3 + 2 + 1 + 1 + 2 + 1
+    assert len(secrets) == 4 + 2 + 1 + 1 + 2 + 1
     return secrets
 
 

@@ -84,6 +84,7 @@ def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path, monkeypat
         ({"processes": 0}, "greater than or equal to 1"),
         ({"body_limit": 1}, "greater than or equal to 1024"),
         ({"lease": 20, "attempt_timeout": 20}, "RELAY_LEASE"),
+        ({"lease": 33, "attempt_timeout": 20, "enrichment_wait": 10}, "RELAY_ENRICHMENT_WAIT"),
         ({"allowed_private_networks": "10.0.0.1/8"}, "host bits"),
         ({"denied_networks": "nowhere"}, "nowhere"),
         ({"log_format": "xml"}, "'console' or 'json'"),

@@ -7,11 +7,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.domain.catalogue import bridge_example
@@ -19,6 +20,7 @@ from app.domain.model import RawRequest, Reading
 from app.domain.strict_json import read_strict
 from app.sources.registry import adapter_for
 from tests.captured import RECEIVED_AT
+from tests.system.relay_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2] / "wordpress"
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -33,6 +35,10 @@ def php() -> str:
     if os.environ.get("CI") == "true":
         pytest.fail("php is missing; .ci/run installs it")
     pytest.skip("php is not installed (apt-get install php-cli php-sqlite3 php-mbstring)")
+
+
+def _php_command() -> list[str]:
+    return [php(), "-d", "display_errors=stderr", "-d", "error_reporting=-1"]
 
 
 def read(body: bytes) -> Reading:
@@ -51,17 +57,20 @@ class Network:
 
     def start(self, steps: Sequence[Step], **scenario: Any) -> subprocess.Popen[str]:
         """Begin a request."""
-        self._requests += 1
-        path = self.folder / f"scenario-{self._requests}.json"
-        document = {"database": str(self.database), "steps": list(steps), **scenario}
-        path.write_text(json.dumps(document))
-        command = [php(), "-d", "display_errors=stderr", "-d", "error_reporting=-1"]
+        path = self._scenario(steps, scenario)
         return subprocess.Popen(
-            [*command, str(ROOT / "tests" / "run.php"), str(path)],
+            [*_php_command(), str(ROOT / "tests" / "run.php"), str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def _scenario(self, steps: Sequence[Step], scenario: Mapping[str, Any]) -> Path:
+        self._requests += 1
+        path = self.folder / f"scenario-{self._requests}.json"
+        document = {"database": str(self.database), "steps": list(steps), **scenario}
+        path.write_text(json.dumps(document))
+        return path
 
     def request(self, steps: Sequence[Step], **scenario: Any) -> str:
         """One request from beginning to end; PHP must have nothing to complain about."""
@@ -69,6 +78,30 @@ class Network:
         output, complaints = process.communicate(timeout=60)
         assert complaints == ""
         return output
+
+    @contextmanager
+    def web_server(self) -> Iterator[str]:
+        """A web server that cannot end a response before its request is over; its URL."""
+        port = free_port()
+        server = subprocess.Popen(
+            [*_php_command(), "-S", f"127.0.0.1:{port}", str(ROOT / "tests" / "run.php")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.kill()
+            server.wait()
+
+    def visit(self, url: str, steps: Sequence[Step], **scenario: Any) -> str:
+        """A visitor's request to a web server; answers what the visitor got."""
+        query = {"scenario": str(self._scenario(steps, scenario))}
+        retries = httpx.HTTPTransport(retries=8)
+        with httpx.Client(trust_env=False, timeout=30, transport=retries) as client:
+            answer = client.get(url, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.text
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

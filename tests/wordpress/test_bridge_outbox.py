@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.domain import signing
-from tests.system.relay_process import RelayProcess, free_port
-from tests.wordpress.bridge_network import SECRET, Network, Step, of, read, relay_at, world
+from tests.system.relay_process import free_port
+from tests.wordpress.bridge_network import Network, Step, of, read, relay_at, world
+from tests.wordpress.receiver import Receiver
 
 CREATED: list[Step] = [["do", "wu_customer_post_save", [[], of("customer"), True]]]
 CRON: list[Step] = [["do", "lifecycle_relay_send", []]]
-
-
-class Receiver:
-    """A relay that answers as it is told, and remembers what it was sent."""
-
-    def __init__(self) -> None:
-        self.answers: list[int] = []
-        self.headers: dict[str, str] = {}
-        self.pause = 0.0
-        self.received: list[tuple[str, bytes]] = []
-        self.failures: list[Exception] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.check(dict(self.headers.items()), body)
-                time.sleep(receiver.pause)
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 202)
-                for name, value in receiver.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/webhooks/my-network"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def check(self, headers: dict[str, str], body: bytes) -> None:
-        """Remember a request, and whether the relay's own verification accepts it."""
-        try:
-            signing.verify(headers, body, [signing.decode_secret(SECRET)], int(time.time()))
-        except signing.InvalidSignature as error:
-            self.failures.append(error)
-        names = {name.lower(): value for name, value in headers.items()}
-        self.received.append((names["webhook-id"], body))
-
-    @property
-    def ids(self) -> list[str]:
-        return [event_id for event_id, _ in self.received]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
-    assert made.failures == []
 
 
 def due_in(network: Network) -> int:
@@ -218,23 +159,3 @@ def test_nothing_is_sent_until_url_and_secret_are_set(network: Network, receiver
     network.request(CREATED, **world(), **half)
     assert receiver.received == []
     assert [row["attempts"] for row in network.outbox()] == [0]
-
-
-def test_the_real_relay_takes_what_the_plugin_sends(network: Network, tmp_path: Path):
-    relay = RelayProcess(f"sqlite:///{tmp_path / 'relay.db'}", tmp_path)
-    try:
-        relay.serve()
-        source = relay.make("/v1/sources", name="wordpress", kind="ultimate_multisite")
-        constants = {
-            "LIFECYCLE_RELAY_URL": f"{relay.base}/webhooks/wordpress",
-            "LIFECYCLE_RELAY_SECRET": source["signing_secret"],
-        }
-        checkout = [of("payment", 3), of("membership"), of("customer"), {}, "new", {}]
-        steps: list[Step] = [*CREATED, ["do", "wu_checkout_done", checkout]]
-        network.request(steps, **world(), constants=constants)
-        assert network.outbox() == []
-        events = relay.api.get("/v1/events").json()
-        types = {event["type"] for event in events["items"]}
-        assert types == {"customer_post_create", "checkout_completed"}
-    finally:
-        relay.close()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.wordpress.bridge_network import ROOT, SECRET, Network, Step, of, php, world
+from tests.wordpress.bridge_network import ROOT, SECRET, Network, Step, of, php, relay_at, world
 
 FILES = sorted(ROOT.rglob("*.php"))
 PLUGIN_FILES = sorted((ROOT / "lifecycle-relay").rglob("*.php"))
 PAGE: list[Step] = [["page"]]
+STATUS: list[Step] = [["ask", "GET /lifecycle-relay/v1/status"]]
 
 
 def submitted(action: str) -> list[Step]:
@@ -104,6 +106,19 @@ def test_the_test_button_makes_an_event_that_is_marked_as_a_test(network: Networ
     assert "notice=sent" in network.request(submitted("test"), **form("test"))
     (row,) = network.outbox()
     assert '"test":true' in row["body"]
+
+
+def test_it_tells_anybody_its_version_and_whether_it_is_configured_and_nothing_else(
+    network: Network,
+):
+    fresh = json.loads(network.request(STATUS))
+    assert fresh == {"plugin": "lifecycle-relay", "version": "1.0.0", "configured": False}
+    told = json.loads(network.request(STATUS, **relay_at("https://relay.example/webhooks/a")))
+    assert told == fresh | {"configured": True}
+
+
+def test_only_the_main_site_says_that_the_plugin_is_there(network: Network):
+    assert json.loads(network.request(STATUS, main_site=False)) is None
 
 
 def test_uninstalling_removes_the_table_and_every_option(network: Network):

@@ -35,6 +35,7 @@ require_once __DIR__ . '/includes/class-lifecycle-relay-recorder.php';
 require_once __DIR__ . '/includes/class-lifecycle-relay-loop-guard.php';
 require_once __DIR__ . '/includes/class-lifecycle-relay-hooks.php';
 require_once __DIR__ . '/includes/class-lifecycle-relay-admin-page.php';
+require_once __DIR__ . '/includes/class-lifecycle-relay-status.php';
 
 /**
  * Builds the plugin's parts and puts them on their hooks.
@@ -54,6 +55,7 @@ function lifecycle_relay_start() {
 	$schedule->register();
 	( new Lifecycle_Relay_Hooks( $recorder, $serializer, $context, $guard ) )->register();
 	( new Lifecycle_Relay_Admin_Page( $settings, $outbox, $sender, $recorder ) )->register();
+	( new Lifecycle_Relay_Status( $settings ) )->register();
 }
 
 /**

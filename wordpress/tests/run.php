@@ -1,6 +1,7 @@
 <?php
 /**
- * Plays a request to WordPress: `php run.php scenario.json`.
+ * Plays a request to WordPress: `php run.php scenario.json`, or behind `php -S` as the request
+ * `/?scenario=scenario.json` of a web server that cannot end a response early.
  *
  * The scenario has `database`, the objects, constants, cookies, and `steps`: what happens, in
  * order. Shutdown runs at the end, as it does after a fatal error, but not after SIGKILL.
@@ -10,20 +11,16 @@
 
 // phpcs:disable -- A harness.
 
-$scenario = json_decode( file_get_contents( $argv[1] ), true );
+$scenario = json_decode( file_get_contents( $argv[1] ?? $_GET['scenario'] ), true );
 require __DIR__ . '/wordpress.php';
 require __DIR__ . '/ultimate-multisite.php';
+require __DIR__ . '/play.php';
 
 $wpdb = new Standin_WPDB( $scenario['database'] );
 foreach ( $scenario['constants'] ?? array() as $name => $value ) {
 	define( $name, $value );
 }
-foreach ( $scenario['objects'] ?? array() as $kind => $entities ) {
-	foreach ( $entities as $id => $data ) {
-		$class = 'Standin_' . ucfirst( $kind );
-		$standin_objects[ $kind ][ (string) $id ] = new $class( $data );
-	}
-}
+stand_in( $scenario['objects'] ?? array() );
 $_COOKIE = $scenario['cookies'] ?? array();
 $_POST   = $scenario['post'] ?? array();
 if ( isset( $scenario['user_agent'] ) ) {
@@ -34,49 +31,13 @@ if ( isset( $scenario['consent'] ) ) {
 		return ! empty( $GLOBALS['scenario']['consent'][ $purpose ] );
 	}
 }
+if ( ! empty( $scenario['action_scheduler'] ) ) {
+	require __DIR__ . '/action-scheduler.php';
+}
 if ( ! empty( $scenario['fastcgi'] ) ) {
 	function fastcgi_finish_request() {
 		echo "\nresponse finished\n";
 		return true;
-	}
-}
-
-function argument( $value ) {
-	if ( ! is_array( $value ) || ! isset( $value['$'] ) ) {
-		return $value;
-	}
-	return 'gateway' === $value['$'] ? new Standin_Gateway( $value['id'] ) : ( standin_object( $value['$'], $value['id'] ) ?: new stdClass() );
-}
-
-function play( array $steps ) {
-	foreach ( $steps as $step ) {
-		switch ( $step[0] ) {
-			case 'do':
-				do_action( $step[1], ...array_map( 'argument', $step[2] ) );
-				break;
-			case 'set':
-				standin_object( $step[1], $step[2] )->set( $step[3] );
-				break;
-			case 'rest':
-				$request = new WP_REST_Request( $step[1] );
-				apply_filters( 'rest_request_before_callbacks', null, array(), $request );
-				play( $step[2] );
-				apply_filters( 'rest_request_after_callbacks', null, array(), $request );
-				break;
-			case 'page':
-				do_action( 'network_admin_menu' );
-				call_user_func( $GLOBALS['standin_page'] );
-				break;
-			case 'uninstall':
-				define( 'WP_UNINSTALL_PLUGIN', 'lifecycle-relay/lifecycle-relay.php' );
-				require dirname( __DIR__ ) . '/lifecycle-relay/uninstall.php';
-				break;
-			case 'say':
-				echo $step[1];
-				break;
-			case 'die':
-				posix_kill( posix_getpid(), 9 );
-		}
 	}
 }
 

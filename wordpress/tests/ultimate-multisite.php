@@ -154,9 +154,3 @@ function wu_get_site( $id ) { return standin_object( 'site', $id ); }
 function wu_get_domain( $id ) { return standin_object( 'domain', $id ); }
 function wu_get_product( $id ) { return standin_object( 'product', $id ); }
 function wu_get_version() { return '2.4.13-beta.1'; }
-function get_site_url( $blog_id ) { return 'https://network.example.test' . rtrim( wu_get_site( $blog_id )->get_path(), '/' ); }
-function get_admin_url( $blog_id ) { return get_site_url( $blog_id ) . '/wp-admin/'; }
-function get_userdata( $user_id ) {
-	$user = $GLOBALS['scenario']['users'][ (string) $user_id ] ?? null;
-	return $user ? (object) $user : false;
-}

@@ -231,7 +231,24 @@ function get_gmt_from_date( $text ) {
 	$zone = new DateTimeZone( $GLOBALS['scenario']['zone'] ?? 'UTC' );
 	return ( new DateTime( $text, $zone ) )->setTimezone( new DateTimeZone( 'UTC' ) )->format( 'Y-m-d H:i:s' );
 }
+function get_site( $blog_id ) { return wu_get_site( $blog_id ) ?: null; }
+function get_site_url( $blog_id ) { return 'https://network.example.test' . rtrim( wu_get_site( $blog_id )->get_path(), '/' ); }
+function get_admin_url( $blog_id ) { return get_site_url( $blog_id ) . '/wp-admin/'; }
+function get_userdata( $user_id ) {
+	$user = $GLOBALS['scenario']['users'][ (string) $user_id ] ?? null;
+	return $user ? (object) $user : false;
+}
 function is_main_site() {
+	return $GLOBALS['scenario']['main_site'] ?? true;
+}
+function __return_true() {
+	return true;
+}
+
+$standin_routes = array();
+
+function register_rest_route( $namespace, $route, array $options ) {
+	$GLOBALS['standin_routes'][ "{$options['methods']} /{$namespace}{$route}" ] = $options;
 	return true;
 }
 function wp_doing_cron() {
@@ -242,6 +259,12 @@ function wp_next_scheduled( $hook ) {
 }
 function wp_schedule_event( $at, $interval, $hook ) {
 	update_site_option( "cron_{$hook}", $at );
+}
+function wp_schedule_single_event( $at, $hook, $arguments = array() ) {
+	update_site_option( "cron_once_{$hook}", $arguments );
+}
+function spawn_cron() {
+	update_site_option( 'cron_spawned', 1 + get_site_option( 'cron_spawned', 0 ) );
 }
 function wp_unschedule_hook( $hook ) {
 	delete_site_option( "cron_{$hook}" );

@@ -24,6 +24,7 @@ from app.domain.expressions import compile_mapping
 from app.domain.routing import check_pattern
 
 PLUGIN = """
+from app.connectors.base import Connector
 from app.connectors.webhook import Webhook
 
 class Pigeon(Webhook):
@@ -31,12 +32,16 @@ class Pigeon(Webhook):
 
 class Impostor(Webhook):
     name = "hubspot"
+
+class Silent(Connector):
+    name = "silent"
 """
 ENTRY_POINTS = """\
 [lifecycle_relay.connectors]
 pigeon = acme_relay:Pigeon
 hubspot = acme_relay:Impostor
 renamed = acme_relay:Pigeon
+silent = acme_relay:Silent
 nothing = acme_relay:NOTHING
 number = acme_relay:__name__
 broken = acme_relay_broken:X
@@ -79,7 +84,14 @@ def test_an_installed_package_adds_its_connector():
 
 @pytest.mark.usefixtures("installed")
 def test_a_package_that_does_not_work_is_named_and_stops_nothing():
-    assert broken_plugins().keys() == {"hubspot", "renamed", "nothing", "number", "broken"}
+    assert broken_plugins().keys() == {
+        "hubspot",
+        "renamed",
+        "nothing",
+        "number",
+        "broken",
+        "silent",
+    }
     assert connector_class("hubspot") is HubSpot
     assert "SystemError" in broken_plugins()["broken"]
 

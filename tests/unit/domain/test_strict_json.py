@@ -147,10 +147,37 @@ def test_an_integer_outside_64_bits_is_refused_with_its_pointer(body, pointer):
     assert refusal(body) == f"{expected}, at {pointer}."
 
 
-def test_nesting_of_64_is_read_and_of_65_is_refused():
+def test_nesting_of_64_is_read_and_of_65_is_refused_with_its_pointer():
     assert read_strict(b"[" * 64 + b"]" * 64)
-    assert refusal(b"[" * 65 + b"]" * 65) == "The body nests arrays and objects deeper than 64."
-    assert refusal(b'{"a":' * 65 + b"1" + b"}" * 65).endswith("deeper than 64.")
+    detail = "The body nests arrays and objects deeper than 64, at #"
+    assert refusal(b"[" * 65 + b"]" * 65) == f"{detail}{'/0' * 64}."
+    assert refusal(b'{"a":' * 65 + b"1" + b"}" * 65) == f"{detail}{'/a' * 64}."
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"a":[1,{"b":{}}],"c":[[[]]]}', "#/a/1/b"),
+        (b'{"a":1,"a":[18446744073709551616,[[]]]}', "#/a/1/0"),
+        (b'{"a/b":{"~":{"c":1,"d":[]}}}', "#/a~1b/~0/d"),
+        (b'{"\\u0061":[[[', "#/a/0/0"),
+    ],
+)
+def test_what_is_too_deep_is_named_by_its_pointer(body, pointer):
+    deep = body if body.endswith(b"}") else body + b"[" * 2000
+    assert refusal(deep, max_depth=3) == (
+        f"The body nests arrays and objects deeper than 3, at {pointer}."
+    )
+
+
+def test_the_pointer_to_what_is_too_deep_is_cut_where_it_is_long():
+    detail = refusal(b'{"%b":' % (b"x" * 500) + b"[" * 64 + b"]" * 64 + b"}")
+    assert detail == f"The body nests arrays and objects deeper than 64, at #/{'x' * 198}…."
+
+
+def test_what_is_too_deep_is_not_looked_for_in_a_document_of_a_million_items():
+    body = b"[" + b"1," * 500_000 + b"[" * 64 + b"]" * 65
+    assert refusal(body) == "The body nests arrays and objects deeper than 64."
 
 
 @pytest.mark.parametrize("depth", [65, 1_000, 1_025, 100_000])
@@ -162,7 +189,7 @@ def test_deep_nesting_is_refused_without_recursion(depth, closed):
 
 def test_the_depth_allowed_can_be_lowered():
     assert read_strict(b'[{"a":[]}]', max_depth=3) == [{"a": []}]
-    assert refusal(b'[{"a":[]}]', max_depth=2).endswith("deeper than 2.")
+    assert refusal(b'[{"a":[]}]', max_depth=2).endswith("deeper than 2, at #/0/a.")
 
 
 def test_many_brackets_side_by_side_are_not_deep():

@@ -77,3 +77,9 @@ def test_nobody_gets_more_than_one_slot_beyond_a_target_that_wants_more(
     ]
     if unserved:
         assert max(granted.values(), default=0) <= min(unserved) + 1 or free < len(wanted)
+
+
+def test_a_token_pays_for_a_request_and_a_request_may_hold_a_batch():
+    found = allowance(ready(per_second=4, max_in_flight=1000), now=SECOND, batch=100)
+    assert found.most == 400
+    assert [found.left_after(count) for count in (0, 1, 100, 101)] == [4.0, 3.0, 3.0, 2.0]

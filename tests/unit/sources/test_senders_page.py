@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.api.schemas_sources import CreateSource
 from app.domain import strict_json
 from app.services.source_definition import SourceDraft, check_draft
 from app.sources.registry import ADAPTERS, KNOWN_KINDS
@@ -34,7 +35,7 @@ def test_every_setting_is_explained(kind: str):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["name"])
 def test_every_example_can_be_made_as_it_stands(example: dict):
-    checked = check_draft(SourceDraft(**{"settings": {}, **example}))
+    checked = check_draft(CreateSource.model_validate(example).draft())
     assert checked.adapter.kind == example["kind"]
 
 

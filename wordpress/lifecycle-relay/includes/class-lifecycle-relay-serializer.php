@@ -241,12 +241,14 @@ class Lifecycle_Relay_Serializer {
 	 */
 	private function site( $site ) {
 		$blog_id = $this->id( $site, 'get_blog_id' );
+		// Of a site that was deleted just now, WordPress would look for the address in a table that is gone.
+		$is_there = null !== $blog_id && null !== get_site( (int) $blog_id );
 		return array(
 			'id'            => $blog_id,
 			'title'         => $this->text( $site, 'get_title' ),
 			'description'   => $this->text( $site, 'get_description' ),
-			'url'           => null === $blog_id ? null : Lifecycle_Relay_Values::text( get_site_url( (int) $blog_id ) ),
-			'admin_url'     => null === $blog_id ? null : Lifecycle_Relay_Values::text( get_admin_url( (int) $blog_id ) ),
+			'url'           => $is_there ? Lifecycle_Relay_Values::text( get_site_url( (int) $blog_id ) ) : null,
+			'admin_url'     => $is_there ? Lifecycle_Relay_Values::text( get_admin_url( (int) $blog_id ) ) : null,
 			'customer_id'   => $this->id( $site, 'get_customer_id' ),
 			'membership_id' => $this->id( $site, 'get_membership_id' ),
 		);

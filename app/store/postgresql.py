@@ -1,0 +1,106 @@
+"""PostgreSQL over asyncpg, inside the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.store.database import Database, ReadConnection, T, WriteConnection, unavailable
+
+_RELAXED_CONNECTIONS = 2
+_TRIES = 3
+# serialization_failure and deadlock_detected: nothing was done, and a repeat may succeed.
+_VICTIM = frozenset({"40001", "40P01"})
+
+
+class PostgreSQLDatabase(Database):
+    """PostgreSQL over asyncpg."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: sa.URL, pool_size: int) -> None:
+        self.url = url
+        self.engine = _pool(url, pool_size, {})
+        # A connection of its own saves each claim the round trip that would say so.
+        self._relaxed = _pool(url, _RELAXED_CONNECTIONS, {"synchronous_commit": "off"})
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def read(self, work: Callable[[ReadConnection], T]) -> T:
+        """Run `work` in a transaction that is rolled back."""
+        return await self._run(lambda c: work(ReadConnection(c)), commit=False)
+
+    async def write(self, work: Callable[[WriteConnection], T], *, durable: bool = True) -> T:
+        """Run `work` and commit; again when the database chose it as the victim of a deadlock."""
+        engine = self.engine if durable else self._relaxed
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._run(
+                    lambda c: work(WriteConnection(ReadConnection(c))), commit=True, engine=engine
+                )
+            except sa.exc.DBAPIError as error:
+                if not left or getattr(error.orig, "sqlstate", None) not in _VICTIM:
+                    raise
+        raise RuntimeError("a write neither ended nor failed")
+
+    async def write_once(self, work: Callable[[WriteConnection], T]) -> T:
+        """Run `work` without a transaction around its one statement."""
+        return await self._run(
+            lambda c: work(WriteConnection(ReadConnection(c))), commit=False, engine=self._single
+        )
+
+    async def _run(
+        self,
+        work: Callable[[sa.Connection], T],
+        *,
+        commit: bool,
+        engine: AsyncEngine | None = None,
+    ) -> T:
+        try:
+            async with (engine or self.engine).connect() as connection:
+                result = await connection.run_sync(work)
+                if commit:
+                    await _commit(connection)
+                return result
+        except (
+            sa.exc.InterfaceError,
+            sa.exc.OperationalError,
+            sa.exc.TimeoutError,
+            # asyncpg's own, where no connection came about: SQLAlchemy does not wrap those.
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            OSError,
+        ) as error:
+            raise unavailable(error) from error
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise unavailable(error) from error
+            raise
+
+    async def close(self) -> None:
+        """Close the pools."""
+        await self.engine.dispose()
+        await self._relaxed.dispose()
+
+
+def _pool(url: sa.URL, size: int, server_settings: dict[str, str]) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={"timeout": 5, "command_timeout": 60, "server_settings": server_settings},
+    )
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    try:
+        await connection.commit()
+    except BaseException:
+        # Whatever state it is in, nobody else may get this connection.
+        await connection.invalidate()
+        raise

@@ -1,0 +1,204 @@
+"""A SQLite file, in the process itself: one connection that writes, a few that read.
+
+Reading, and work that may take long, runs in threads.
+Work that is brief by promise (what an event, a claim or an answer writes) runs in the event loop:
+it needs a fraction of a millisecond, and a thread would wait that long for the interpreter's lock
+at every statement, because the loop is busy exactly then (docs/adr/0013).
+Its commit, which waits for the disk, is left to the thread in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.store.database import Database, ReadConnection, T, WriteConnection, unavailable
+
+_READERS = 4
+_BUSY_SECONDS = 30
+_BUSY_PAUSE = 0.01
+_BUSY_TRIES = int(_BUSY_SECONDS / _BUSY_PAUSE)
+_PRIMARY_CODE = 0xFF
+_UNAVAILABLE = (sa.exc.OperationalError, sqlite3.OperationalError, OSError)
+
+
+class SQLiteDatabase(Database):
+    """A SQLite file in WAL mode."""
+
+    dialect = "sqlite"
+
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = sa.create_engine(
+            url,
+            # Parameters hold bodies and secrets: no error and no log may quote them.
+            hide_parameters=True,
+            poolclass=sa.pool.QueuePool,
+            pool_size=_READERS + 1,
+            max_overflow=0,
+            connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
+        )
+        sa.event.listen(self.engine, "connect", _prepare)
+        sa.event.listen(self.engine, "begin", _begin)
+        self._writing = ThreadPoolExecutor(1, "sqlite-writer")
+        self._reading = ThreadPoolExecutor(_READERS, "sqlite-reader")
+        # Who writes has the turn, from before BEGIN until after COMMIT.
+        self._turn = asyncio.Lock()
+        self._writer: sa.Connection | None = None
+        self._synchronous = ""
+
+    async def read(self, work: Callable[[ReadConnection], T]) -> T:
+        """Run `work` on a snapshot, in a thread."""
+        future = asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
+        try:
+            return await asyncio.shield(future)
+        except _UNAVAILABLE as error:
+            raise unavailable(error) from error
+
+    def _read(self, work: Callable[[ReadConnection], T]) -> T:
+        with self.engine.connect() as connection:
+            return work(ReadConnection(connection))
+
+    async def write(self, work: Callable[[WriteConnection], T], *, durable: bool = True) -> T:
+        """Run `work` under BEGIN IMMEDIATE in the thread, and commit."""
+        connection = await self._take_turn(durable=durable)
+        return await self._end_turn(lambda: _work(connection, work))
+
+    async def write_briefly(
+        self, work: Callable[[WriteConnection], T], *, durable: bool = True
+    ) -> T:
+        """Run `work` under BEGIN IMMEDIATE in the event loop, and commit in the thread."""
+        connection = await self._take_turn(durable=durable)
+        try:
+            result = work(WriteConnection(ReadConnection(connection)))
+        except BaseException as error:
+            _undo(connection)
+            self._turn.release()
+            if isinstance(error, _UNAVAILABLE):
+                raise unavailable(error) from error
+            raise
+        await self._end_turn(lambda: _commit(connection))
+        return result
+
+    async def _take_turn(self, *, durable: bool) -> sa.Connection:
+        """The writing connection, inside a transaction. Raises StoreUnavailable."""
+        await self._turn.acquire()
+        try:
+            connection = self._writer or await self._open_writer()
+            await self._begin(connection, "FULL" if durable else "NORMAL")
+        except BaseException as error:
+            self._turn.release()
+            if isinstance(error, _UNAVAILABLE):
+                raise unavailable(error) from error
+            raise
+        return connection
+
+    async def _end_turn(self, call: Callable[[], T]) -> T:
+        """Run the rest of the transaction in the thread: to its end, whoever stops waiting."""
+        future = asyncio.get_running_loop().run_in_executor(self._writing, call)
+        future.add_done_callback(lambda _: self._turn.release())
+        try:
+            return await asyncio.shield(future)
+        except _UNAVAILABLE as error:
+            raise unavailable(error) from error
+
+    async def _open_writer(self) -> sa.Connection:
+        def connect() -> sa.Connection:
+            connection = self.engine.connect().execution_options(relay_write=True)
+            # Other processes are waited for between two looks, not inside the library.
+            raw(connection).execute("PRAGMA busy_timeout=0")
+            return connection
+
+        loop = asyncio.get_running_loop()
+        self._writer = await loop.run_in_executor(self._writing, connect)
+        return self._writer
+
+    async def _begin(self, connection: sa.Connection, synchronous: str) -> None:
+        driver = raw(connection)
+        if synchronous != self._synchronous:
+            driver.execute(f"PRAGMA synchronous={synchronous}")
+            self._synchronous = synchronous
+        for left in reversed(range(_BUSY_TRIES)):
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+                if not busy or not left:
+                    raise
+                await asyncio.sleep(_BUSY_PAUSE)
+            else:
+                connection.begin()
+                return
+
+    async def close(self) -> None:
+        """Finish what runs, then close the file."""
+        loop = asyncio.get_running_loop()
+        if self._writer is not None:
+            await loop.run_in_executor(self._writing, self._writer.close)
+        self._writing.shutdown()
+        self._reading.shutdown()
+        self.engine.dispose()
+
+
+def _work(connection: sa.Connection, work: Callable[[WriteConnection], T]) -> T:
+    try:
+        result = work(WriteConnection(ReadConnection(connection)))
+    except BaseException:
+        _undo(connection)
+        raise
+    _commit(connection)
+    return result
+
+
+def _commit(connection: sa.Connection) -> None:
+    try:
+        connection.commit()
+    finally:
+        _undo(connection)
+
+
+def _undo(connection: sa.Connection) -> None:
+    connection.rollback()
+    # A COMMIT that failed leaves SQLite inside the transaction.
+    driver = raw(connection)
+    if driver.in_transaction:
+        driver.rollback()
+
+
+def raw(connection: sa.Connection) -> sqlite3.Connection:
+    """SQLite's own connection, for statements that run thousands of times a second."""
+    found = connection.connection.driver_connection
+    if not isinstance(found, sqlite3.Connection):
+        raise TypeError("this is no connection to SQLite")
+    return found
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # Transactions are begun by hand: the driver's own BEGIN would be deferred, and two writers
+    # that upgrade from reading deadlock.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={_BUSY_SECONDS * 1000}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-32000",
+        "journal_size_limit=67108864",
+        # Pages that many transactions change are written back to the file less often.
+        "wal_autocheckpoint=4000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    if not connection.get_execution_options().get("relay_write"):
+        connection.exec_driver_sql("BEGIN")
