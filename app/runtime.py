@@ -340,5 +340,5 @@ class _Worker:
             return
         target = self._configuration.current.targets.get(result.claimed.target_id)
         name = target.name if target else "removed"
-        self._metrics.attempts.labels(name, result.outcome.kind.value).inc()
-        self._metrics.attempt_seconds.labels(name).observe(result.duration_micros / 1_000_000)
+        seconds = result.duration_micros / 1_000_000
+        self._metrics.attempted(name, result.outcome.kind.value, seconds)

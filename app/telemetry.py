@@ -118,7 +118,9 @@ class Metrics:
             buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=self.registry,
         )
+        # Looking a series up by its labels is dearer than to count.
         self._accepted: dict[tuple[str, bool], Counter] = {}
+        self._attempted: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self.in_flight = Gauge(
             "relay_deliveries_in_flight",
             "Deliveries this process holds.",
@@ -129,10 +131,19 @@ class Metrics:
         """Count an event of `source`."""
         counter = self._accepted.get((source, duplicate))
         if counter is None:
-            # Looking a counter up by its labels is dearer than to count.
             counter = self.events.labels(source, str(duplicate).lower())
             self._accepted[source, duplicate] = counter
         counter.inc()
+
+    def attempted(self, target: str, outcome: str, seconds: float) -> None:
+        """Count an attempt at `target`, and how long it took."""
+        found = self._attempted.get((target, outcome))
+        if found is None:
+            found = self.attempts.labels(target, outcome), self.attempt_seconds.labels(target)
+            self._attempted[target, outcome] = found
+        count, duration = found
+        count.inc()
+        duration.observe(seconds)
 
     def text(self) -> bytes:
         """The exposition text Prometheus reads."""

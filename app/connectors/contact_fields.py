@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from app.connectors.lifecycle import Happening, happening, types_of
+from app.connectors.lifecycle import Happening, happening, settled_since, types_of
 from app.domain import strict_json
 from app.domain.model import Customer, Event, Payment
 
@@ -128,6 +128,9 @@ def _facts(event: Event) -> dict[str, str | datetime | None]:
     customer, membership = event.customer, event.membership
     plan = membership.plan if membership else None
     told = happening(event.type)
+    if told is not None and settled_since(event, told):
+        # The day of a later one stands there already.
+        told = None
     sold = told is Happening.SALE and _came_in(event.payment)
     first, last = _names(customer) if customer else (None, None)
     return {

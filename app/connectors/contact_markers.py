@@ -13,7 +13,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import Field
 
-from app.connectors.lifecycle import Happening, happening, why_no_sale
+from app.connectors.lifecycle import Happening, happening, settled_since, why_no_sale
 from app.domain.model import Event, Plan
 
 #: A tag or list in settings, for destinations that know it by a number.
@@ -53,13 +53,17 @@ class Markers(Generic[MarkerT]):
         told = happening(event.type)
         add: list[MarkerT | None] = []
         remove: list[MarkerT | None] = []
-        if told is Happening.CHURN:
+        # What comes late leaves the markers as what happened since has put them.
+        paid_since = settled_since(event, Happening.SALE)
+        lost_since = settled_since(event, Happening.CHURN)
+        sold = told is Happening.SALE and why_no_sale(event) is None
+        if told is Happening.CHURN and not _resumed_since(event):
             add.append(self.cancelled)
-        elif told is Happening.PAYMENT_FAILURE:
+        if told is Happening.PAYMENT_FAILURE and not paid_since:
             add.append(self.payment_failed)
-        elif told is Happening.SALE and why_no_sale(event) is None:
-            remove += [self.payment_failed, self.cancelled]
-        elif event.type == _RESUMED:
+        if sold and not settled_since(event, Happening.PAYMENT_FAILURE):
+            remove.append(self.payment_failed)
+        if (sold or event.type == _RESUMED) and not lost_since:
             remove.append(self.cancelled)
         self._of_plans(event, add, remove)
         added = _each_once(add)
@@ -71,7 +75,7 @@ class Markers(Generic[MarkerT]):
         membership = event.membership
         if membership is None or not self.plans:
             return
-        if happening(event.type) is Happening.CHURN:
+        if happening(event.type) is Happening.CHURN and not _resumed_since(event):
             remove.append(self._of(membership.plan))
         elif membership.status in _RUNNING:
             add.append(self._of(membership.plan))
@@ -82,6 +86,10 @@ class Markers(Generic[MarkerT]):
             if name and name in self.plans:
                 return self.plans[name]
         return None
+
+
+def _resumed_since(event: Event) -> bool:
+    return settled_since(event, Happening.SALE) or _RESUMED in event.since
 
 
 def _each_once(markers: list[MarkerT | None]) -> tuple[MarkerT, ...]:

@@ -59,6 +59,11 @@ def happening(event_type: str) -> Happening | None:
     return _HAPPENINGS.get(event_type)
 
 
+def settled_since(event: Event, *happenings: Happening) -> bool:
+    """True when the destination knows of one of these that happened after the event."""
+    return any(happening(name) in happenings for name in event.since)
+
+
 def types_of(*happenings: Happening) -> tuple[str, ...]:
     """The event types that tell one of these, in a fixed order."""
     return tuple(name for name, told in _HAPPENINGS.items() if told in happenings)

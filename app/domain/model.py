@@ -192,6 +192,8 @@ class Event:
     context: Context | None = None
     hop: int = 0
     trace: str | None = None
+    #: The types of what the destination was told that happened after this (app.domain.lateness).
+    since: frozenset[str] = frozenset()
 
 
 @record(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import orjson
@@ -105,14 +106,15 @@ def rfc3339(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise TypeError("a datetime without a zone cannot be written")
-    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
 def _write_other(value: Any) -> Any:
     if isinstance(value, Decimal):
-        number = float(value)
-        exact = value.is_finite() and Decimal(repr(number)) == value
-        return number if exact else str(value)
+        number = _as_double(value) if value.is_finite() else None
+        return str(value) if number is None else number
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, date):
@@ -120,6 +122,13 @@ def _write_other(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+@lru_cache(maxsize=4096)
+def _as_double(value: Decimal) -> float | None:
+    """The double that prints as the decimal, None for a decimal that no double is; prices repeat."""
+    number = float(value)
+    return number if Decimal(repr(number)) == value else None
 
 
 def _count_keys(value: Any) -> int:

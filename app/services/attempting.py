@@ -92,11 +92,7 @@ def _answered(request: httpx.Request, response: httpx.Response, masking: Masking
         "url": masking.url(request.url),
         "status": response.status_code,
     }
-    headers = {
-        name: masking.header(name, response.headers[name])
-        for name in _SHOWN_HEADERS
-        if name in response.headers
-    }
+    headers = _shown_headers(response, masking)
     if headers:
         exchange["headers"] = headers
     body = response.content
@@ -106,6 +102,16 @@ def _answered(request: httpx.Request, response: httpx.Response, masking: Masking
         exchange["body"] = masking.text(body[:_EXCERPT].decode("utf-8", "replace"))
         exchange["truncated"] = len(body) > _EXCERPT or bool(response.extensions.get("truncated"))
     return exchange
+
+
+def _shown_headers(response: httpx.Response, masking: Masking) -> dict[str, str]:
+    # Looking each up by its name costs more than to look at all there are, which are few.
+    named = {name.lower() for name, _ in response.headers.raw}
+    return {
+        name: masking.header(name, response.headers[name])
+        for name in _SHOWN_HEADERS
+        if name.encode() in named
+    }
 
 
 def _failed(request: httpx.Request, failure: TransportFailure, masking: Masking) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.enrichment import Enrichment
 from app.services.events import StoredEvents
 from app.services.grants import Grants
+from app.services.lateness import Lateness
 from app.services.planning import skip_reason
 from app.services.slots import allowance, share
 from app.store import claim, effects
@@ -109,6 +110,7 @@ class Dispatch:
         self._enrichment = enrichment
         self._elapsed = elapsed
         self._events = StoredEvents(configuration)
+        self._lateness = Lateness(database, configuration)
 
     async def claim(self, free: int) -> Claim:
         """Lease up to `free` due deliveries, fairly over the targets."""
@@ -117,7 +119,14 @@ class Dispatch:
         )
         tasks, results = self._prepare(taken)
         reserved, waiting = await self._reserve(tasks)
-        return Claim(_grouped(reserved), [*results, *waiting], len(taken), next_due)
+        current = await self._brought_up_to_date(reserved)
+        return Claim(_grouped(current), [*results, *waiting], len(taken), next_due)
+
+    async def _brought_up_to_date(self, tasks: list[Task]) -> list[Task]:
+        """What comes late must not bring an older plan back, where order counts."""
+        ordered = [(t.claimed, t.event) for t in tasks if t.claimed.ordered_subject is not None]
+        late = await self._lateness.settle(ordered) if ordered else {}
+        return [replace(t, event=late[t.claimed.id]) if t.claimed.id in late else t for t in tasks]
 
     async def release_all(self) -> int:
         """Give back what this worker still holds; answers how many."""

@@ -81,6 +81,13 @@ class Life:
             self._event("membership_post_update", 9, plan=self.last_plan, status=status),
         ]
 
+    def late(self) -> list[bytes]:
+        """What the platform could not send in time: it is older than what it sent meanwhile."""
+        return [
+            self._event("membership_plan_changed", 4, plan="Basic"),
+            self._event("membership_status_to_active", 4, plan="Basic"),
+        ]
+
     def _event(
         self,
         kind: str,

@@ -1,8 +1,8 @@
 """Storms over every CRM and every analytics service at once, through the real relay.
 
-Repeats, announcements of one payment in any order, busy and failing services, lost answers, ended
-sessions, people who unsubscribe meanwhile, and a relay that is killed twice: in the end each
-service holds what is true.
+Repeats, announcements of one payment in any order, things that come too late, busy and failing
+services, lost answers, ended sessions, people who unsubscribe meanwhile, and a relay that is
+killed twice: in the end each service holds what is true.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Storm:
             self.relay.kill()
             await asyncio.to_thread(self.relay.serve)
         await asyncio.gather(sending, *leaving)
+        await asyncio.gather(*(self.live(life, life.late()) for life in self.people))
         await self._settled()
 
     async def _somebody_leaves(self, crm: Crm) -> None:

@@ -44,6 +44,20 @@ def test_the_standard_facts_are_address_and_name():
     assert tuple(standard_only(SAME)) == STANDARD
 
 
+@pytest.mark.parametrize(
+    ("event_type", "fact"),
+    [
+        ("membership_expired", "churned_at"),
+        ("payment_received", "last_payment_at"),
+        ("payment_failed", "last_payment_failed_at"),
+    ],
+)
+def test_the_day_of_something_older_does_not_replace_that_of_a_newer_one(event_type, fact):
+    of = event(event_type, customer=ADA, membership=PRO, payment=PAID)
+    assert fact in facts_of(of, {fact: fact})
+    assert fact not in facts_of(replace(of, since=frozenset({event_type})), {fact: fact})
+
+
 @pytest.mark.parametrize("of", catalogue_events().values(), ids=catalogue_events())
 def test_the_default_mapping_computes_what_the_facts_say(of):
     mapped = bind_mapping(default_mapping(SAME))(of)

@@ -38,6 +38,25 @@ def test_each_happening_changes_its_own_markers(event_type, add, remove):
 
 
 @pytest.mark.parametrize(
+    ("event_type", "since", "add", "remove"),
+    [
+        ("membership_status_to_cancelled", "membership_status_to_active", (), ()),
+        ("membership_status_to_cancelled", "payment_received", (), ()),
+        ("membership_status_to_cancelled", "payment_failed", (CANCELLED,), ()),
+        ("payment_failed", "payment_received", (), ()),
+        ("payment_failed", "membership_expired", (FAILED,), ()),
+        ("payment_received", "payment_failed", (), (CANCELLED,)),
+        ("payment_received", "membership_expired", (), (FAILED,)),
+        ("membership_status_to_active", "membership_expired", (), ()),
+    ],
+)
+def test_what_comes_late_leaves_the_markers_as_they_are_since(event_type, since, add, remove):
+    of = event(event_type, customer=ADA, membership=PRO, payment=PAID)
+    late = replace(of, since=frozenset({since}))
+    assert MARKERS.changes(late) == MarkerChanges(add, remove)
+
+
+@pytest.mark.parametrize(
     "payment", [replace(PAID, total=Decimal(0)), replace(PAID, status="pending"), None]
 )
 def test_only_a_completed_payment_takes_markers_off(payment):
