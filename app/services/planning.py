@@ -134,7 +134,8 @@ def plan_request(
         hop=hop_of(request),
         trace=trace_of(request.headers),
     )
-    key, fingerprint, expires_at = _dedupe(source, request, reading)
+    received_at = to_micros(request.received_at)
+    key, fingerprint, expires_at = _dedupe(source, reading, received_at)
     kept = {
         name: request.headers[name]
         for name in source.adapter.kept_headers
@@ -152,8 +153,8 @@ def plan_request(
         test=event.test,
         external_id=reading.dedupe_id,
         hop=event.hop,
-        occurred_at=to_micros(event.occurred_at),
-        received_at=to_micros(event.received_at),
+        occurred_at=to_micros(event.occurred_at) if reading.occurred_at else received_at,
+        received_at=received_at,
         content_type=request.headers.get("content-type", "application/json")[:255],
         headers=strict_json.write(kept).decode() if kept else None,
         body=request.body,
@@ -167,7 +168,7 @@ def plan_request(
 
 
 def _dedupe(
-    source: BoundSource, request: RawRequest, reading: Reading
+    source: BoundSource, reading: Reading, received_at: int
 ) -> tuple[bytes | None, bytes, int | None]:
     content = reading.type.encode() + b"\0" + strict_json.canonical(reading.data)
     fingerprint = hashlib.sha256(content).digest()
@@ -177,7 +178,7 @@ def _dedupe(
     if source.dedupe_window == 0:
         return None, fingerprint, None
     key = hashlib.sha256(b"content\0" + fingerprint).digest()
-    return key, fingerprint, to_micros(request.received_at) + source.dedupe_window * 1_000_000
+    return key, fingerprint, received_at + source.dedupe_window * 1_000_000
 
 
 def plan_own(

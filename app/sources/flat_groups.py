@@ -152,7 +152,7 @@ def _collect(data: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], ...
     known = _MEMBERS.get
     for name, value in data.items():
         entry = known(name)
-        if entry is None or value is None or value == "":
+        if entry is None:
             continue
         group, field, coercion = entry
         try:
