@@ -163,7 +163,7 @@ class Relay:
         return int(line.split()[1]) / 1024
 
 
-def send(port: int, token: str | None, first: int, count: int, connections: int = 50) -> Load:
+def send(port: int, token: str | None, first: int, count: int, connections: int = 200) -> Load:
     """Send `count` different events over keep-alive connections; answers the load with `.rate`."""
 
     def requests() -> Iterator[bytes]:

@@ -115,6 +115,8 @@ class SQLiteDatabase(Database):
             connection = self.engine.connect().execution_options(relay_write=True)
             # Other processes are waited for between two looks, not inside the library.
             raw(connection).execute("PRAGMA busy_timeout=0")
+            # Every index is written to at random places; readers look at few pages.
+            raw(connection).execute("PRAGMA cache_size=-20000")
             return connection
 
         loop = asyncio.get_running_loop()
@@ -191,7 +193,7 @@ def _prepare(connection: Any, _record: Any) -> None:
         f"busy_timeout={_BUSY_SECONDS * 1000}",
         "foreign_keys=ON",
         "temp_store=MEMORY",
-        "cache_size=-32000",
+        "cache_size=-8000",
         "journal_size_limit=67108864",
         # Pages that many transactions change are written back to the file less often.
         "wal_autocheckpoint=4000",
