@@ -92,7 +92,9 @@ class Plausible(AnalyticsConnector[PlausibleSettings]):
         " revenue for Purchase and Payment Received. A mapping adds custom properties.",
         authentication="None: the site's name is all that Plausible asks for.",
         replay_safety="Not safe: Plausible knows no repeats and no times. Events older than 15"
-        " minutes (max_age_seconds) are not sent, and none is sent again that may have arrived.",
+        " minutes (max_age_seconds) are not sent, and none whose answer was lost is sent again. One"
+        " may be counted twice where a gateway answers 502 or 504, or the relay dies before it has"
+        " written the answer down.",
         never_sent="E-mail address, name, phone number, postal address, ids; the IP address that"
         " is sent belongs to nobody.",
         documentation="https://plausible.io/docs/events-api",
