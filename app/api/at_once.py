@@ -85,7 +85,10 @@ class Application:
         except RelayError:
             return False
         request = raw_request(scope, body, event_type, self._clock())
-        stored = self._ingest.accept_at_once(source_name, request)
+        try:
+            stored = self._ingest.accept_at_once(source_name, request)
+        except Exception:  # noqa: BLE001  whatever it is, the door meets it again and says so
+            return False
         if stored is None:
             return False
 

@@ -151,6 +151,18 @@ def test_a_store_that_is_away_is_said_and_the_event_can_be_sent_again(server, mo
     assert server.exchange(event(server, 70)).document["duplicate"] is False
 
 
+def test_a_fault_of_the_relay_is_a_problem_document_on_either_way(server, monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.services.ingest.plan_request", fails)
+        answer = server.exchange(event(server, 75))
+    assert (answer.status, answer.document["type"]) == (500, "internal-error")
+    assert b"ZeroDivision" not in answer.body
+    assert server.exchange(event(server, 75)).status == 202
+
+
 def test_a_sender_that_hangs_up_before_the_commit_disturbs_nobody(server, monkeypatch):
     before = server.events()
     write_once = server.runtime.database.write_once
