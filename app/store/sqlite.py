@@ -95,6 +95,8 @@ class SQLiteDatabase(Database):
             connection = self._writer or await self._open_writer()
             await self._begin(connection, "FULL" if durable else "NORMAL")
         except BaseException as error:
+            if self._writer is not None:
+                _undo(self._writer)
             self._turn.release()
             if isinstance(error, _UNAVAILABLE):
                 raise unavailable(error) from error
@@ -163,6 +165,9 @@ def _work(connection: sa.Connection, work: Callable[[WriteConnection], T]) -> T:
 def _commit(connection: sa.Connection) -> None:
     try:
         connection.commit()
+        if raw(connection).in_transaction:
+            # Nobody may take for stored what is about to be rolled back.
+            raise sqlite3.OperationalError("the transaction was not committed")
     finally:
         _undo(connection)
 

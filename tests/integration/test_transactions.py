@@ -124,6 +124,23 @@ async def test_a_lock_that_is_never_given_back_is_a_store_that_is_away(sqlite_ur
     await database.close()
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_was_not_committed_is_never_taken_for_stored(sqlite_url, way):
+    database = await opened(sqlite_url)
+
+    def loses_its_transaction(connection: WriteConnection) -> None:
+        connection.rollback()
+        raw(connection).execute("BEGIN IMMEDIATE")
+        raw(connection).execute(_NOTE.format("lost"))
+
+    with pytest.raises(StoreUnavailable):
+        await getattr(database, way)(loses_its_transaction)
+    assert await database.read(names) == set()
+    await getattr(database, way)(note("kept"))
+    assert await database.read(names) == {"kept"}
+    await database.close()
+
+
 async def test_what_the_library_refuses_is_a_store_that_is_away(sqlite_url):
     database = await opened(sqlite_url)
 
