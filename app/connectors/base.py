@@ -85,6 +85,7 @@ class Assignment:
     the delivery; `attempt` counts from 1; `now` is the time of this attempt.
     `remembered_id` is the destination's id for the event's subject, where one is known.
     `grant` is the newest token the engine keeps for the target; for `uses_grant` connectors only.
+    `envelope` is the event as a webhook target is sent it, where it was written down before.
     """
 
     event: Event
@@ -96,6 +97,7 @@ class Assignment:
     now: datetime
     remembered_id: str | None = None
     grant: Grant | None = None
+    envelope: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,8 @@ class Connector(ABC, Generic[SettingsT]):
     secret_query: ClassVar[frozenset[str]] = frozenset()
     #: True when it needs a token that is fetched and kept for all workers (app.connectors.oauth).
     uses_grant: ClassVar[bool] = False
+    #: True when the event's envelope (app.domain.envelope) is what is sent, as it is.
+    sends_envelope: bool = False
     #: What a preview takes for the reply to a write, and to a look for what is not there yet.
     assumed_written: ClassVar[tuple[int, bytes]] = (200, _ASSUMED)
     assumed_absent: ClassVar[tuple[int, bytes]] = (404, b"{}")

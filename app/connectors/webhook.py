@@ -16,9 +16,10 @@ from pydantic import Field
 
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import Rule, classify
-from app.connectors.mapping import unusable_mapping
+from app.connectors.mapping import no_mapping, unusable_mapping
 from app.connectors.settings import CaCertificate, ConnectorSettings
 from app.domain import strict_json
+from app.domain.envelope import envelope_of
 from app.domain.expressions import ExpressionError
 from app.domain.header_rules import credentials_in
 from app.domain.model import Event
@@ -85,6 +86,7 @@ class Webhook(Connector[WebhookSettings]):
         self._url = httpx.URL(settings.url)
         self._raw = settings.format == "raw"
         self._withheld = LINK_KEYS if settings.withhold_links else frozenset[str]()
+        self.sends_envelope = not self._raw and not self._withheld and target.mapping is no_mapping
         # An operator's own header field goes before the sender's.
         self._traced = any(name.lower() == HEADER for name in settings.headers)
         # Some endpoints repeat the credential they refuse.
@@ -108,15 +110,14 @@ class Webhook(Connector[WebhookSettings]):
                 values = self.target.mapping(event)
             except ExpressionError as error:
                 return unusable_mapping(error)
-            body = strict_json.write(self._envelope(event) if values is None else values)
+            body = self._envelope(assignment) if values is None else strict_json.write(values)
             content_type = _JSON
         response = yield self._request(assignment, body, content_type)
         return self._outcome(response, assignment)
 
     def check(self, assignment: Assignment) -> Flow:
         """Send a signed ping, whatever the mapping."""
-        event = assignment.event
-        body = assignment.body if self._raw else strict_json.write(self._envelope(event))
+        body = assignment.body if self._raw else self._envelope(assignment)
         response = yield self._request(assignment, body, _JSON)
         return self._outcome(response, assignment)
 
@@ -152,21 +153,13 @@ class Webhook(Connector[WebhookSettings]):
             return _DELIVERED
         return classify(response, _RULES, now=assignment.now, secrets=self._secrets)
 
-    def _envelope(self, event: Event) -> dict[str, Any]:
-        data = without_keys(event.data, self._withheld) if self._withheld else event.data
-        return {
-            "type": event.type,
-            "id": event.id,
-            "timestamp": event.occurred_at,
-            "source": event.source,
-            "test": event.test,
-            "data": data,
-            "customer": event.customer,
-            "membership": event.membership,
-            "payment": event.payment,
-            "site": event.site,
-            "domain": event.domain,
-        }
+    def _envelope(self, assignment: Assignment) -> bytes:
+        if assignment.envelope is not None and not self._withheld:
+            return assignment.envelope
+        envelope = envelope_of(assignment.event)
+        if self._withheld:
+            envelope["data"] = without_keys(envelope["data"], self._withheld)
+        return strict_json.write(envelope)
 
 
 def without_keys(value: Any, keys: frozenset[str]) -> Any:

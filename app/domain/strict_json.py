@@ -93,6 +93,11 @@ def write(value: Any) -> bytes:
     return orjson.dumps(value, _write_other, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
+def verbatim(document: bytes) -> Any:
+    """A value that `write` puts down as these bytes, unread: they must be JSON, or a mark to find."""
+    return orjson.Fragment(document)
+
+
 def canonical(value: Any) -> bytes:
     """Write a value so that equal documents give equal bytes: like `write`, with sorted keys."""
     return orjson.dumps(value, _write_other, orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SORT_KEYS)

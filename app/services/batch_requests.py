@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from app.domain.errors import FieldError, RelayError
 from app.domain.model import RawRequest
 from app.services.configuration import BoundSource, Configuration
-from app.services.planning import Plan, plan_request, read_request, require_plain
+from app.services.planning import Plan, plan_request, require_plain
 
 
 def plan_batch(
@@ -23,8 +23,7 @@ def plan_batch(
     require_plain(request)
     for position, part in enumerate(source.adapter.split(request)):
         try:
-            reading = read_request(source, part)
-            plan = plan_request(configuration, source, part, reading)
+            plan = plan_request(configuration, source, part)
         except RelayError as error:
             in_batch(error, position)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +34,16 @@ from app.store.sources import SourceRecord
 from app.store.targets import TargetRecord
 
 _log = structlog.get_logger(__name__)
+#: The length of a source's stamp.
+STAMP_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSource:
     """A source, ready to check and read requests.
 
+    `stamp` (8 bytes) names how it reads: other settings, or another release of the relay, have
+    another.
     `api_url` is where the sender's own API can be asked, None without the keys to it; `pace` is
     how fast it may send, None for no limit.
     """
@@ -50,6 +55,7 @@ class BoundSource:
     adapter: SourceAdapter
     credentials: Credentials
     dedupe_window: int
+    stamp: bytes
     api_url: str | None = None
     pace: Pace | None = None
 
@@ -182,6 +188,7 @@ class ConfigurationCache:
                 signing_secrets=_keys(adapter, self._secrets(row, place, overlapping=overlapping)),
             ),
             dedupe_window=int(row.settings.get("dedupe_window", self._dedupe_window)),
+            stamp=_stamp(row),
             api_url=row.settings.get(ADDRESS) if row.api_access_sealed else None,
             pace=self._paces.of(row.id, row.settings.get("rate_per_second")),
         )
@@ -234,6 +241,11 @@ class ConfigurationCache:
             )
         )
         return bound
+
+
+def _stamp(row: SourceRecord) -> bytes:
+    said = strict_json.canonical([__version__, row.kind, row.settings])
+    return hashlib.sha256(said).digest()[:STAMP_BYTES]
 
 
 def _keys(adapter: SourceAdapter, secrets: list[str]) -> tuple[bytes, ...]:

@@ -24,7 +24,7 @@ from app.domain.record import record
 from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.enrichment import Enrichment
-from app.services.events import StoredEvents
+from app.services.events import DeferredEvent, StoredEvents
 from app.services.grants import Grants
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
@@ -319,6 +319,7 @@ def assignment_of(task: Task, started_at: int, grant: Grant | None = None) -> As
         now=from_micros(started_at),
         remembered_id=claimed.remembered_id,
         grant=grant,
+        envelope=task.event.envelope() if isinstance(task.event, DeferredEvent) else None,
     )
 
 

@@ -5,24 +5,36 @@ event again means the corrected one.
 The event's type is the one it was stored and routed with, whatever a mapping says since.
 When the source was removed, or is unusable, the event is read as its kind reads without settings:
 what only a mapping said of it is gone, the rest goes on.
+
+Most deliveries need none of that: what a webhook target is sent was written when the event came in.
+As long as its source reads as it did then, the event is read only if somebody asks what is in it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from app.domain import strict_json
 from app.domain.clock import from_micros
+from app.domain.envelope import filled
 from app.domain.model import Event, RawRequest
 from app.domain.trace import trace_of
-from app.services.configuration import Configuration, ConfigurationCache
+from app.services.configuration import STAMP_BYTES, Configuration, ConfigurationCache
 from app.services.planning import event_of
 from app.sources.base import SourceAdapter
 from app.sources.registry import adapter_for
 from app.store.claim import ClaimedDelivery
 
 _MOST_REMEMBERED = 512
+_NOTHING: frozenset[str] = frozenset()
+#: The fields that only the body, or a little work, can tell.
+_READ_LATER = frozenset({
+    "occurred_at", "received_at", "data", "customer", "membership", "payment", "site", "domain",
+    "context",
+})  # fmt: skip
 
 
 class StoredEvents:
@@ -43,18 +55,66 @@ class StoredEvents:
         found = self._remembered.get(claimed.event_id)
         if found is not None:
             return found
-        event = read_stored(claimed, current)
+        event = DeferredEvent.of(claimed, current) or read_stored(claimed, current)
         self._remembered[event.id] = event
         if len(self._remembered) > self._most:
             self._remembered.popitem(last=False)
         return event
 
 
+class DeferredEvent(Event):
+    """A stored event that is read when somebody asks for what only its body says.
+
+    Its class is no part of its value: called, as `dataclasses.replace` does, it makes an ordinary
+    event, since what was written down is no longer what that one says.
+    """
+
+    __slots__ = ("_claimed", "_configuration")
+
+    def __new__(cls, **fields: Any) -> Event:  # type: ignore[misc]  # noqa: D102  see above
+        return Event(**fields)
+
+    @classmethod
+    def of(cls, claimed: ClaimedDelivery, configuration: Configuration) -> DeferredEvent | None:
+        """The event of a delivery, None when nothing was written down or it would be another now."""
+        source = configuration.source_by_id(claimed.source_id)
+        kept = claimed.envelope
+        if kept is None or source is None or not kept.startswith(source.stamp):
+            return None
+        event = object.__new__(cls)
+        put = object.__setattr__
+        put(event, "_claimed", claimed)
+        put(event, "_configuration", configuration)
+        put(event, "id", claimed.event_id)
+        put(event, "type", claimed.type)
+        put(event, "source", claimed.source)
+        put(event, "test", claimed.test)
+        put(event, "subject", claimed.subject)
+        put(event, "hop", claimed.hop)
+        put(event, "trace", trace_of(_headers(claimed)))
+        put(event, "since", _NOTHING)
+        return event
+
+    def envelope(self) -> bytes:
+        """What a webhook target is sent."""
+        claimed = self._claimed
+        return filled(claimed.envelope[STAMP_BYTES:], claimed.body)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field that is not set yet, or never was one."""
+        if name not in _READ_LATER:
+            raise AttributeError(name)
+        read = read_stored(self._claimed, self._configuration)
+        for one in _READ_LATER:
+            object.__setattr__(self, one, getattr(read, one))
+        return getattr(self, name)
+
+
 def read_stored(claimed: ClaimedDelivery, configuration: Configuration) -> Event:
     """Derive the event from what was stored. Raises Unreadable and its kin."""
     received_at = from_micros(claimed.received_at)
     request = RawRequest(
-        headers=strict_json.read_trusted(claimed.headers.encode()) if claimed.headers else {},
+        headers=_headers(claimed),
         body=claimed.body,
         received_at=received_at,
         event_type=claimed.type,
@@ -72,6 +132,13 @@ def read_stored(claimed: ClaimedDelivery, configuration: Configuration) -> Event
         hop=claimed.hop,
         trace=trace_of(request.headers),
     )
+
+
+def _headers(claimed: ClaimedDelivery) -> Mapping[str, str]:
+    found: dict[str, str] = (
+        strict_json.read_trusted(claimed.headers.encode()) if claimed.headers else {}
+    )
+    return found
 
 
 def _adapter(claimed: ClaimedDelivery, configuration: Configuration) -> SourceAdapter:

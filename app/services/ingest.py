@@ -25,7 +25,7 @@ from app.domain.routing import is_event_type
 from app.services.batch_requests import in_batch, plan_batch
 from app.services.batching import Batcher
 from app.services.configuration import BoundSource, Configuration, ConfigurationCache
-from app.services.planning import Plan, plan_request, read_request
+from app.services.planning import Plan, plan_request
 from app.services.receipts import Receipt, receipt_of, store_firsts
 from app.sources.authentication import authenticate
 from app.store import quarantine
@@ -198,7 +198,7 @@ class Ingest:
             raise NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
         if not authenticated:
             _admit(source, request)
-        return plan_request(configuration, source, request, read_request(source, request))
+        return plan_request(configuration, source, request)
 
     async def _read_or_keep(
         self, configuration: Configuration, source_name: str, request: RawRequest

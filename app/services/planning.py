@@ -6,6 +6,7 @@ Pure but for the ids it makes: the same request under the same configuration giv
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,6 +15,7 @@ import structlog
 from app.domain import strict_json
 from app.domain.catalogue import CATALOGUE
 from app.domain.clock import to_micros
+from app.domain.envelope import kept_form
 from app.domain.errors import (
     InvalidRequest,
     RelayLoop,
@@ -44,8 +46,8 @@ class Plan:
     deliveries: tuple[NewDelivery, ...]
 
 
-def read_request(source: BoundSource, request: RawRequest) -> Reading:
-    """What an authenticated request says. Raises Unreadable, InvalidRequest or UnknownEventType."""
+def _read(source: BoundSource, request: RawRequest) -> tuple[Reading, bool]:
+    """What an authenticated request says, and whether its whole body is the event's data."""
     require_plain(request)
     _require_json(request.headers.get("content-type", ""))
     document = strict_json.read_strict(request.body)
@@ -57,7 +59,7 @@ def read_request(source: BoundSource, request: RawRequest) -> Reading:
             f"The source {source.name!r} is strict and does not know the event type"
             f" {reading.type!r}; see /v1/event-types."
         )
-    return reading
+    return reading, reading.data is document
 
 
 def require_plain(request: RawRequest) -> None:
@@ -122,10 +124,13 @@ def plan_request(
     configuration: Configuration,
     source: BoundSource,
     request: RawRequest,
-    reading: Reading,
     target: str | None = None,
 ) -> Plan:
-    """The rows of one event that came in; for `target` alone where there is one."""
+    """The rows of an authenticated request; for `target` alone where there is one.
+
+    Raises Unreadable, InvalidRequest or UnknownEventType.
+    """
+    reading, data_is_body = _read(source, request)
     event = event_of(
         reading,
         event_id=new_id("evt"),
@@ -143,6 +148,11 @@ def plan_request(
     }
     if event.trace is not None:
         kept[TRACE_HEADER] = event.trace
+    deliveries = (
+        plan_deliveries(configuration, event)
+        if target is None
+        else _deliver_anyway(configuration, event, target)
+    )
     new = NewEvent(
         id=event.id,
         source_id=source.id,
@@ -161,10 +171,19 @@ def plan_request(
         dedupe_key=key,
         fingerprint=fingerprint,
         dedupe_expires_at=expires_at,
+        envelope=source.stamp + kept_form(event, data_is_body=data_is_body)
+        if _sent_as_envelope(configuration, deliveries)
+        else None,
     )
-    if target is None:
-        return Plan(new, plan_deliveries(configuration, event))
-    return Plan(new, _deliver_anyway(configuration, event, target))
+    return Plan(new, deliveries)
+
+
+def _sent_as_envelope(configuration: Configuration, deliveries: Iterable[NewDelivery]) -> bool:
+    targets = configuration.targets
+    for one in deliveries:
+        if one.reason is None and targets[one.target_id].connector.sends_envelope:
+            return True
+    return False
 
 
 def _dedupe(
@@ -199,7 +218,7 @@ def plan_own(
     request = RawRequest(
         headers={"content-type": "application/json"}, body=body, received_at=received_at
     )
-    plan = plan_request(configuration, source, request, read_request(source, request), target)
+    plan = plan_request(configuration, source, request, target)
     headers = strict_json.write({ORIGIN_HEADER: origin}).decode()
     return replace(plan, event=replace(plan.event, headers=headers))
 

@@ -45,12 +45,6 @@ def arrays(table: sa.Table, names: tuple[str, ...]) -> str:
 
 
 # One step of one statement gives the interpreter's lock away once; a step a row would give it away
-# a thousand times a batch, and wait for the event loop to hand it back each time. Few sizes keep
-# the statements in the driver's cache.
-_CHUNKS = (64, 16, 4, 1)
-
-
-# One step of one statement gives the interpreter's lock away once; a step a row would give it away
 # a thousand times a batch, and in a thread wait for the event loop to hand it back each time. Few
 # sizes keep the statements in the driver's cache.
 _CHUNKS = (64, 16, 4, 1)

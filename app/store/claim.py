@@ -43,6 +43,7 @@ class ClaimedDelivery(NamedTuple):
     A tuple in the order of the claim's columns, since thousands are made a second.
     `ordered_subject` is set where order counts, `remembered_id` where the destination's id of the
     subject is known; `single` keeps the delivery out of batches.
+    `envelope` is what the event's intake wrote for webhook targets, after its source's stamp.
     `repeats_id` is the delivery whose ids a replay shows again, its own where it shows new ones.
     """
 
@@ -67,6 +68,7 @@ class ClaimedDelivery(NamedTuple):
     body: bytes
     remembered_id: str | None
     repeats_id: str | None = None
+    envelope: bytes | None = None
 
 
 _READY = (
@@ -115,7 +117,7 @@ CLAIM_POSTGRESQL = (
     + _QUEUE_COLUMNS.format(q="taken")
     + ", "
     + _EVENT_COLUMNS
-    + ", taken.repeats_id FROM taken"
+    + ", taken.repeats_id, b.envelope FROM taken"
     + _JOINS.format(q="taken")
 )
 
@@ -131,7 +133,7 @@ _TAKEN_SQLITE = (
     + _QUEUE_COLUMNS.format(q="q")
     + ", "
     + _EVENT_COLUMNS
-    + ", q.repeats_id FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
+    + ", q.repeats_id, b.envelope FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
     + _JOINS.format(q="q")
 )
 

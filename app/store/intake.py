@@ -22,6 +22,7 @@ class NewEvent:
     of its content; both None when the event needs no protection from repeats (the relay's own).
     `dedupe_expires_at` is None for a memory without end.
     Times are microseconds.
+    `envelope` is what webhook targets are sent, after the stamp of the source that was read so.
     """
 
     id: str
@@ -41,6 +42,7 @@ class NewEvent:
     dedupe_key: bytes | None = None
     fingerprint: bytes | None = None
     dedupe_expires_at: int | None = None
+    envelope: bytes | None = None
 
 
 @record(frozen=True, slots=True)
@@ -77,13 +79,13 @@ _EVENTS = (
     "id", "source_id", "source", "kind", "type", "subject", "test", "external_id", "hop",
     "occurred_at", "received_at",
 )  # fmt: skip
-_BODIES = ("event_id", "content_type", "headers", "body")
+_BODIES = ("event_id", "content_type", "headers", "body", "envelope")
 _DELIVERIES = ("id", "event_id", "target_id", "status", "reason", "attempts", "created_at", "finished_at")  # fmt: skip
 _QUEUE = ("delivery_id", "target_id", "event_id", "subject", "due_at", "fence", "attempts", "single")  # fmt: skip
 
 # One statement, one round trip, one commit: it does nothing when the routes have moved ($1), and
 # stores an event only where its dedupe key is new. $2 events, $3 bodies in the same order, $4 key
-# and fingerprint of each (64 bytes), $5 deliveries, $6 now.
+# and fingerprint of each (64 bytes), $5 deliveries, $6 now, $7 envelopes.
 _STORE_POSTGRESQL = """
 WITH input AS (
   SELECT * FROM json_to_recordset($2::json) AS t (
@@ -107,10 +109,10 @@ WITH input AS (
   SELECT id, source_id, source, kind, type, subject, test, external_id, hop, occurred_at,
     received_at FROM input JOIN fresh ON fresh.event_id = input.id
 ), bodies AS (
-  INSERT INTO event_bodies (event_id, content_type, headers, body)
-  SELECT input.id, content_type, headers, b.body FROM input
+  INSERT INTO event_bodies (event_id, content_type, headers, body, envelope)
+  SELECT input.id, content_type, headers, b.body, b.envelope FROM input
   JOIN fresh ON fresh.event_id = input.id
-  JOIN unnest($3::bytea[]) WITH ORDINALITY AS b (body, position) ON b.position = input.n + 1
+  JOIN unnest($3::bytea[], $7::bytea[]) WITH ORDINALITY AS b (body, envelope, position) ON b.position = input.n + 1
 ), wanted AS (
   SELECT d.* FROM json_to_recordset($5::json) AS d (
     id varchar, event_id varchar, target_id varchar, subject varchar, created_at bigint,
@@ -199,6 +201,7 @@ def _store_postgresql(
         keys,
         strict_json.write(deliveries).decode(),
         now,
+        [event.envelope for event in events],
     )
     seen, fresh, _ = connection.exec_driver_sql(_STORE_POSTGRESQL, values).one()
     if seen != version:
@@ -257,7 +260,7 @@ def insert(
         connection,
         tables.event_bodies,
         _BODIES,
-        [(e.id, e.content_type, e.headers, e.body) for e in events],
+        [(e.id, e.content_type, e.headers, e.body, e.envelope) for e in events],
     )
     insert_deliveries(connection, deliveries)
 

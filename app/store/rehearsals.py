@@ -22,6 +22,7 @@ _EVENT = (
     event_bodies.c.content_type,
     event_bodies.c.headers,
     event_bodies.c.body,
+    event_bodies.c.envelope,
     links.c.external_id.label("remembered_id"),
 )
 

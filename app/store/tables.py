@@ -164,6 +164,9 @@ event_bodies = sa.Table(
     # The headers the source's adapter needs to read the body again.
     sa.Column("headers", JsonText, nullable=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    # What webhook targets are sent, where one was routed to: the stamp of the source that was read
+    # so, and app.domain.envelope's stored form. It may be left out; the body is the truth.
+    sa.Column("envelope", sa.LargeBinary, nullable=True),
 )
 
 # `key` is the SHA-256 of the sender's own id or of the content; a row without expiry is for ever
