@@ -16,11 +16,14 @@ RUN pip install --require-hashes --requirement requirements/build.lock \
     && python -m venv --without-pip /opt/relay \
     && pip --python /opt/relay/bin/python install --require-hashes --requirement requirements/base.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY app app
+COPY migrations migrations
+# The checkout may have been made by somebody whose files nobody else may read; the relay's user must.
 RUN python -m hatchling build --target wheel:editable --directory /tmp/wheel \
     && pip --python /opt/relay/bin/python install --no-deps --no-index /tmp/wheel/*.whl \
-    && /opt/relay/bin/python -m compileall -q --invalidation-mode unchecked-hash app
+    && /opt/relay/bin/python -m compileall -q --invalidation-mode unchecked-hash app migrations \
+    && chmod -R a=rX,u+w alembic.ini app migrations
 
 
 FROM python:3.11-slim-bookworm
@@ -28,15 +31,20 @@ LABEL org.opencontainers.image.title="Lifecycle Relay" \
       org.opencontainers.image.licenses="MIT"
 
 # A numeric user, so that an orchestrator can see that it is not root.
+# Python's own library comes without bytecode, and nothing could keep it at run time: every start,
+# every command and every health check would compile it anew.
 RUN groupadd --gid 10001 relay \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin relay \
-    && install --directory --owner=10001 --group=10001 --mode=0750 /data
+    && install --directory --owner=10001 --group=10001 --mode=0750 /data \
+    && python -m compileall -q --invalidation-mode unchecked-hash \
+        -x '/(ensurepip|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' \
+        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 
 COPY --from=builder /opt/relay /opt/relay
 WORKDIR /srv/relay
+COPY --from=builder /srv/relay/alembic.ini ./
 COPY --from=builder /srv/relay/app app
-COPY alembic.ini ./
-COPY migrations migrations
+COPY --from=builder /srv/relay/migrations migrations
 
 # Nothing is written outside /data, so the root file system can be read-only.
 ENV PATH=/opt/relay/bin:$PATH \

@@ -227,7 +227,7 @@ class Runtime:
                 await worker.dispatcher.stop(self.settings.grace)
         except RelayError as error:
             # What could not be given back is taken back when its lease ends.
-            _log.warning("runtime.stop", error=error.detail)
+            _log.warning("runtime.stop", error=error.detail, cause=error.cause)
         finally:
             await worker.enrichment.stop()
 

@@ -10,12 +10,25 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
 
 _PUBLIC_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+
+
+def _network(text: str) -> Network:
+    """The network a CIDR names; an address of one is told which network it is in."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        near = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; write it such as 10.0.0.0/8") from None
+    raise ValueError(f"{text!r} is an address inside a network; the network is {near}")
 
 
 def _split(value: Any) -> Any:
@@ -182,7 +195,18 @@ class Settings(BaseSettings):
     @classmethod
     def _list_of_networks(cls, value: Any) -> Any:
         parts = _split(value)
-        return tuple(ip_network(part) if isinstance(part, str) else part for part in parts)
+        return tuple(_network(part) if isinstance(part, str) else part for part in parts)
+
+    @field_validator("host", "data_dir", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        # Empty would be every address of the machine, and the working directory.
+        if value == "":
+            raise ValueError(
+                "must not be empty; leave it out for the default,"
+                f" {cls.model_fields[str(info.field_name)].default}"
+            )
+        return value
 
     @field_validator("secret_key", "admin_key", "require_https", mode="before")
     @classmethod

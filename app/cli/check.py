@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import typer
+from pydantic_settings import DotEnvSettingsSource
 
 from app.cli import output, session
 from app.cli.finding import Finding, State
@@ -34,4 +35,5 @@ def check(*, as_json: AsJson = False) -> None:
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    return [*sanity(settings, os.environ), *await installation(settings)]
+    named = {*os.environ, *DotEnvSettingsSource(Settings).env_vars}
+    return [*sanity(settings, named), *await installation(settings)]

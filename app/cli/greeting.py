@@ -44,6 +44,7 @@ def lines(settings: Settings, start: Start) -> list[str]:
     """The greeting, line by line."""
     url = settings.resolved_public_url
     facts = [
+        ("overview", f"{url}/"),
         ("docs", f"{url}/docs" if settings.docs else None),
         ("database", session.database_name(settings)),
         ("worker", None if settings.embedded_worker else "not in here; `relay worker` delivers"),
@@ -55,8 +56,12 @@ def lines(settings: Settings, start: Start) -> list[str]:
     ]
     printed = [f"Lifecycle Relay {__version__} on {url}", ""]
     printed += [f"  {name + ':':<16}{value}" for name, value in facts if value]
-    if start.admin_key or start.made:
-        printed += ["", "Keep the key, the token and the secret now; they are not shown again."]
+    kept = ["the key"] if start.admin_key else []
+    kept += ["the token", "the secret"] if start.made else []
+    if kept:
+        what = " and ".join(filter(None, [", ".join(kept[:-1]), kept[-1]]))
+        they = "they are" if len(kept) > 1 else "it is"
+        printed += ["", f"Keep {what} now; {they} not shown again."]
     return [*printed, "", *_next_step(settings, start), ""]
 
 

@@ -73,12 +73,12 @@ async def _database(settings: Settings, database: Database) -> Finding:
         version = await database.read(
             lambda c: c.exec_driver_sql(_ASK_VERSION[database.dialect]).scalar_one()
         )
+        # A file that can only be read lets no transaction begin.
+        await database.write(lambda _: None)
     except Exception as error:  # noqa: BLE001  whatever the driver raises is the finding
         cause = error.__cause__ or error
         why = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
-        return Finding(
-            "database", State.FAILED, f"{name}: {why}", "Is it running? See RELAY_DATABASE_URL."
-        )
+        return Finding("database", State.FAILED, f"{name}: {why}", session.advice(settings))
     return Finding("database", State.OK, f"{name}, version {version}")
 
 

@@ -61,6 +61,7 @@ def follow(job_id: str) -> None:
 
 
 async def _watch(runtime: Runtime, job_id: str) -> JobView:
+    job = await runtime.services.jobs.get(job_id)  # an unknown one is refused before a bar is drawn
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,7 +72,6 @@ async def _watch(runtime: Runtime, job_id: str) -> JobView:
     with bar:
         shown = bar.add_task(job_id, total=None)
         while True:
-            job = await runtime.services.jobs.get(job_id)
             bar.update(
                 shown,
                 description=f"{job.kind} {job.state}",
@@ -81,6 +81,7 @@ async def _watch(runtime: Runtime, job_id: str) -> JobView:
             if job.state.over:
                 return job
             await asyncio.sleep(_LOOK_SECONDS)
+            job = await runtime.services.jobs.get(job_id)
 
 
 def _in_words(job: JobView) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from app.domain.errors import NotFound
+from app.domain.errors import Conflict, NotFound
 from app.services.bootstrap import FIRST_SOURCE
 from app.services.listing import Listing
 
@@ -53,10 +53,16 @@ async def everything(pages: Callable[..., Awaitable[Listing[ItemT]]]) -> list[It
 
 
 def pick(items: Sequence[NamedT], text: str, what: str) -> NamedT:
-    """The item whose name or id is `text`. Raises NotFound, which lists the names."""
-    for item in items:
-        if text in (item.name, item.id):
-            return item
+    """The item whose id or name is `text`.
+
+    Raises NotFound, which lists the names, and Conflict when several have this name.
+    """
+    found = [item for item in items if item.id == text] or [i for i in items if i.name == text]
+    if len(found) > 1:
+        ids = ", ".join(item.id for item in found)
+        raise Conflict(f"Several have the name {text!r}; say which by its id: {ids}.")
+    if found:
+        return found[0]
     names = ", ".join(item.name for item in items) or "none"
     raise NotFound(f"There is no {what} {text!r}; there are: {names}.")
 

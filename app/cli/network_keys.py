@@ -6,10 +6,14 @@ others.
 
 from __future__ import annotations
 
+import getpass
+import sys
+import warnings
 from typing import Annotated, Any, Literal
 
 import typer
 
+from app.cli import output
 from app.services.api_access import ApiKeys
 
 ApiUrl = Annotated[
@@ -45,10 +49,13 @@ def keys(
 ) -> ApiKeys:
     """The keys that were given, those that are missing asked for without an echo."""
     return ApiKeys(
-        api_key=api_key or _asked("API key of the network"),
-        api_secret=api_secret or _asked("API secret"),
+        api_key=api_key or _asked("API key of the network", "UM_API_KEY"),
+        api_secret=api_secret or _asked("API secret", "UM_API_SECRET"),
         wp_user=wp_user,
-        wp_application_password=(wp_password or _asked(f"Application password of {wp_user}"))
+        wp_application_password=(
+            wp_password
+            or _asked(f"Application password of {wp_user}", "UM_WP_APPLICATION_PASSWORD")
+        )
         if wp_user
         else None,
     )
@@ -60,6 +67,14 @@ def settings(api_url: str | None, api_credentials: str | None) -> dict[str, Any]
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _asked(what: str) -> str:
-    found: str = typer.prompt(what, hide_input=True, err=True)
+def _asked(what: str, variable: str) -> str:
+    try:
+        with warnings.catch_warnings():
+            # Where there is no terminal, what is asked is said all the same.
+            warnings.simplefilter("ignore", getpass.GetPassWarning)
+            found: str = typer.prompt(what, hide_input=True, err=True)
+    except typer.Abort:
+        if not sys.stdin.isatty():
+            output.failure(f"There is nobody to ask; scripts give it in {variable}.")
+        raise
     return found

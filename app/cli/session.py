@@ -53,7 +53,7 @@ class DatabaseDown(RelayError):
 
 
 def load_settings(**changes: Any) -> Settings:
-    """The settings of the environment, with those `changes` that are not None; starts the log.
+    """The settings of the environment, and the `changes` that say anything; starts the log.
 
     Raises WrongSettings, without a word of what stands in them.
     """
@@ -65,7 +65,7 @@ def load_settings(**changes: Any) -> Settings:
         raise WrongSettings([str(error)]) from None
     except UnicodeDecodeError:
         raise WrongSettings(["The file .env is not UTF-8 text."]) from None
-    changed = {name: value for name, value in changes.items() if value is not None}
+    changed = {name: value for name, value in changes.items() if value not in (None, "")}
     settings = settings.model_copy(update=changed)
     configure_logging(settings.log_level, settings.log_format)
     return settings
@@ -118,12 +118,19 @@ def named_database(settings: Settings) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        cause = error.__cause__
-        why = str(getattr(cause, "orig", None) or cause or "").strip().partition("\n")[0]
+        why = f": {error.cause}" if error.cause else ""
+        name = database_name(settings)
         raise DatabaseDown(
-            f"The database {database_name(settings)} does not answer"
-            f"{': ' + why if why else ''}. Is it running, and is RELAY_DATABASE_URL right?"
+            f"The database {name} does not answer{why}. {advice(settings)}"
         ) from None
+
+
+def advice(settings: Settings) -> str:
+    """What to look at when the database does not answer."""
+    file = sqlite_file(settings)
+    if file is None:
+        return "Is it running, and is RELAY_DATABASE_URL right?"
+    return f"May this user read and write {file} and its folder, and is it the relay's file?"
 
 
 def database_name(settings: Settings) -> str:
@@ -139,7 +146,7 @@ def database_name(settings: Settings) -> str:
 def sqlite_file(settings: Settings) -> Path | None:
     """The SQLite file, None where the database is another."""
     url = parse_url(settings.resolved_database_url)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)
 
@@ -218,7 +225,8 @@ def _report(error: RelayError) -> None:
         return
     output.failure(error.detail)
     for wrong in error.errors:
-        output.failure(f"  {wrong.pointer}: {wrong.detail}")
+        if wrong.detail != error.detail:
+            output.failure(f"  {wrong.pointer}: {wrong.detail}")
 
 
 def _exit_code(error: RelayError) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.cli.finding import Finding, State
@@ -15,10 +15,10 @@ _CHECK = "settings"
 KEY_FILE = "secret.key"
 
 
-def sanity(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
-    """What is odd about the settings; one `ok` when nothing is."""
+def sanity(settings: Settings, named: Iterable[str]) -> list[Finding]:
+    """What is odd about the settings and the variables `named`; one `ok` when nothing is."""
     found = [
-        *_unknown_names(environment),
+        *_unknown_names(named),
         *_public_url(settings),
         *_key_file(settings),
         *_worker(settings),
@@ -28,11 +28,11 @@ def sanity(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
     return found
 
 
-def _unknown_names(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _unknown_names(named: Iterable[str]) -> Iterator[Finding]:
     known = {f"RELAY_{name}".upper() for name in Settings.model_fields}
-    for name in sorted(environment):
-        if name.upper().startswith("RELAY_") and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+    for name in sorted({name.upper() for name in named}):
+        if name.startswith("RELAY_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
             advice = f"Is {near[0]} meant?" if near else "Remove it; docs/settings.md lists all."
             yield Finding(_CHECK, State.WARNING, f"{name} is no setting", advice)
 

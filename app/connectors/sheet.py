@@ -48,7 +48,7 @@ def fact_rows(described: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("never sent", facts["never_sent"]),
         ("order", _order(described)),
         ("test events", "sent" if described["takes_tests"] else "skipped"),
-        ("at one time", f"{limits['max_in_flight']} requests"),
+        ("at one time", _requests(limits["max_in_flight"])),
         ("rate", _rate(limits["per_second"])),
         ("batches", _batches(limits)),
         ("oldest event", _age(limits["max_age_seconds"])),
@@ -89,7 +89,7 @@ def smallest_target(described: Mapping[str, Any]) -> dict[str, Any]:
     properties = schema.get("properties", {})
     settings = {name: _example(properties.get(name, {})) for name in schema.get("required", ())}
     name = described["name"]
-    return {"name": f"my-{name}", "connector": name, "settings": settings}
+    return {"name": f"my-{name.replace('_', '-')}", "connector": name, "settings": settings}
 
 
 def _order(described: Mapping[str, Any]) -> str:
@@ -98,8 +98,12 @@ def _order(described: Mapping[str, Any]) -> str:
     return "as they come, several at once"
 
 
+def _requests(number: float) -> str:
+    return f"{number:g} request{'' if number == 1 else 's'}"
+
+
 def _rate(per_second: float | None) -> str:
-    return "no limit of its own" if per_second is None else f"{per_second:g} requests a second"
+    return "no limit of its own" if per_second is None else f"{_requests(per_second)} a second"
 
 
 def _batches(limits: Mapping[str, Any]) -> str:

@@ -66,6 +66,13 @@ class RelayError(Exception):
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
 
+    @property
+    def cause(self) -> str:
+        """What lies behind it, in one line, for the operator alone; empty when nothing does."""
+        behind = self.__cause__
+        # The driver's own words, without the statement that SQLAlchemy quotes.
+        return str(getattr(behind, "orig", None) or behind or "").strip().partition("\n")[0]
+
 
 class Unauthorized(RelayError):
     """The credential is missing or wrong; the answer is the same for both."""

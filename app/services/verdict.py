@@ -13,8 +13,10 @@ _FINAL = {
     OutcomeKind.DROPPED: "succeeded",
     OutcomeKind.SKIPPED: "skipped",
     OutcomeKind.REJECTED: "failed",
-    OutcomeKind.GONE: "failed",
 }
+#: Seconds a target is left alone for while it is being disabled, which is a transaction of its own;
+#: resuming it forgets them.
+_UNTIL_DISABLED = 10.0
 #: The target took the request, whatever it thought of it.
 TAKEN = frozenset({OutcomeKind.DELIVERED, OutcomeKind.DROPPED})
 #: The target did not do its work.
@@ -49,7 +51,8 @@ def verdict(
         wait = throttle_wait(outcome.after, throttles, chance)
         return Verdict(None, before, wait, rest=wait)
     if outcome.kind is OutcomeKind.AUTH_FAILED:
-        return Verdict(None, before, disable=f"The destination refused access: {outcome.reason}")
+        reason = f"The destination refused access: {outcome.reason}"
+        return Verdict(None, before, rest=_UNTIL_DISABLED, disable=reason)
     counted = before + 1 if result.attempted else before
     if outcome.kind is OutcomeKind.RETRY:
         if target is None:
@@ -59,4 +62,6 @@ def verdict(
             return Verdict("failed", counted)
         return Verdict(None, counted, wait_or_none)
     gone = outcome.kind is OutcomeKind.GONE
-    return Verdict(_FINAL[outcome.kind], counted, disable=outcome.reason if gone else None)
+    if gone:
+        return Verdict("failed", counted, rest=_UNTIL_DISABLED, disable=outcome.reason)
+    return Verdict(_FINAL[outcome.kind], counted)

@@ -21,6 +21,10 @@ def parse_url(text: str) -> sa.URL:
         ) from error
     backend = url.get_backend_name()
     if backend == "sqlite":
+        if url.database in {None, "", ":memory:"}:
+            raise ConfigurationError(
+                "RELAY_DATABASE_URL names no file; an example: sqlite:///data/relay.db"
+            )
         return url.set(drivername="sqlite+pysqlite")
     if backend in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+asyncpg")

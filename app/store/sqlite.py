@@ -35,7 +35,7 @@ class SQLiteDatabase(Database):
 
     def __init__(self, url: sa.URL) -> None:
         self.url = url
-        if url.database and url.database != ":memory:":
+        if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = sa.create_engine(
             url,
@@ -203,7 +203,13 @@ def _prepare(connection: Any, _record: Any) -> None:
         # Pages that many transactions change are written back to the file less often.
         "wal_autocheckpoint=4000",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            # The file is something else, or broken: the store is down, it is no error of the code.
+            raise sqlite3.OperationalError(str(error)) from error
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -1,4 +1,4 @@
-"""`GET /`: the operator's page, one document with its script and its style.
+"""`GET /`: the operator's page, one document with its scripts and its style.
 
 Nothing is loaded from elsewhere and nothing stands in the page itself: the key an operator enters
 stays in the browser's session, and every text from the API is written as text, never as markup.
@@ -18,6 +18,7 @@ _POLICY = (
 _FILES = (
     ("/", "index.html", "text/html"),
     ("/assets/relay.css", "relay.css", "text/css"),
+    ("/assets/words.js", "words.js", "text/javascript"),
     ("/assets/relay.js", "relay.js", "text/javascript"),
 )
 

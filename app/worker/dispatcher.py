@@ -53,7 +53,7 @@ class Dispatcher:
             try:
                 pause = await self._round()
             except RelayError as error:
-                _log.warning("dispatcher.store_unavailable", error=error.detail)
+                _log.warning("dispatcher.store_unavailable", error=error.detail, cause=error.cause)
                 pause = _LONGEST_SLEEP
             except Exception:  # noqa: BLE001  logged; the loop must go on
                 _log.exception("dispatcher.failed")

@@ -1,31 +1,53 @@
-"""Who a worker is, and whether another one on this host is still alive."""
+"""Who a worker is, and whether another one in this place is still alive.
+
+A host's name says nothing about the place: machines made from one image, containers that are given
+a name, and those in the host's network all share one.
+Where a process can be looked for by its number is one boot of one kernel, in one PID namespace.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import socket
 from pathlib import Path
 
+_UNKNOWN = "0"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+
 
 def identity() -> str:
-    """`host:pid:start`, unique also when the system uses a pid again."""
+    """`host:pid:start:place`, unique also when the system uses a pid again; the host is for people."""
     pid = os.getpid()
-    return f"{socket.gethostname()[:60]}:{pid}:{_started(pid)}"
+    return f"{socket.gethostname()[:60]}:{pid}:{_started(pid)}:{_place()}"
 
 
 def is_gone(owner: str) -> bool:
-    """True when `owner` ran on this host and does not run any more."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname()[:60] or not rest.isdigit():
+    """True when `owner` ran in this place and does not run any more; False when that is not known."""
+    _, _, rest = owner.partition(":")
+    pid, _, begun = rest.partition(":")
+    started, _, place = begun.partition(":")
+    if not pid.isdigit() or place in {"", _UNKNOWN} or place != _place():
         return False
-    pid = int(rest)
     try:
-        os.kill(pid, 0)
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         pass
-    return _started(pid) != owner.rpartition(":")[2]
+    # Of another user's process the start may be hidden.
+    return _started(int(pid)) not in {_UNKNOWN, started}
+
+
+@functools.cache
+def _place() -> str:
+    try:
+        boot, namespace = _BOOT.read_text(encoding="ascii"), _NAMESPACE.readlink()
+    except OSError:
+        return _UNKNOWN
+    return hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
 
 
 def _started(pid: int) -> str:
@@ -33,5 +55,5 @@ def _started(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "0"
+        return _UNKNOWN
     return stat.rpartition(")")[2].split()[19]

@@ -47,7 +47,7 @@ class JobsLoop:
             await self._runner.take_back_from(gone)
             return await self._runner.round()
         except RelayError as error:
-            _log.warning("jobs.store_unavailable", error=error.detail)
+            _log.warning("jobs.store_unavailable", error=error.detail, cause=error.cause)
         except Exception:  # noqa: BLE001  logged; the loop must go on
             _log.exception("jobs.failed")
         return Pace.OVER

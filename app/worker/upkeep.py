@@ -52,7 +52,7 @@ class UpkeepLoop:
             try:
                 await self._tick(tick)
             except RelayError as error:
-                _log.warning("upkeep.store_unavailable", error=error.detail)
+                _log.warning("upkeep.store_unavailable", error=error.detail, cause=error.cause)
             except Exception:  # noqa: BLE001  logged; the loop must go on
                 _log.exception("upkeep.failed")
 

@@ -19,9 +19,9 @@ Every refusal is a problem document (RFC 9457, `application/problem+json`):
   "type": "validation-failed",
   "title": "The request has invalid fields",
   "status": 422,
-  "detail": "1 field is not valid: #/settings/url.",
+  "detail": "These fields are not valid: #/settings/url.",
   "instance": "/v1/targets",
-  "errors": [{"pointer": "#/settings/url", "detail": "the address is not allowed"}]
+  "errors": [{"pointer": "#/settings/url", "detail": "The address 169.254.169.254 is not one that targets may have; use a public host."}]
 }
 ```
 

@@ -60,6 +60,25 @@ def test_every_variable_that_the_files_set_is_a_setting():
     assert container_files.relay_variables(COMPOSE) <= settings
 
 
+def test_a_setting_that_stands_in_the_environment_reaches_every_service():
+    # What the files do not name would be ignored without a word.
+    settings = {f"RELAY_{name.upper()}" for name in Settings.model_fields}
+    # Within a container these are the image's and the command's matter.
+    own = {f"RELAY_{name}" for name in ("DATA_DIR", "HOST", "PORT", "WORKER_PORT")}
+    own.add("RELAY_EMBEDDED_WORKER")
+    for name in RELAY_SERVICES:
+        given = SERVICES[name]["environment"]
+        assert given.keys() == settings - own
+        fixed = {variable for variable, value in given.items() if value is not None}
+        assert fixed == {
+            "RELAY_ENVIRONMENT",
+            "RELAY_DATABASE_URL",
+            "RELAY_SECRET_KEY",
+            "RELAY_ADMIN_KEY",
+            "RELAY_LOG_FORMAT",
+        }
+
+
 def test_an_unknown_variable_is_caught():
     assert container_files.relay_variables("x: ${RELAY_SECRT:?no}") == {"RELAY_SECRT"}
 
@@ -122,6 +141,20 @@ def test_the_image_holds_all_that_runs():
         assert part in copied
 
 
+def test_the_image_can_be_read_whoever_made_the_checkout():
+    # A file from a checkout under umask 077 would be root's alone: it goes by way of the builder.
+    assert all(copy.startswith("--from=builder ") for copy in rest("COPY"))
+    assert re.search(r"chmod -R a=rX,u\+w alembic\.ini app migrations$", DOCKERFILE, re.MULTILINE)
+
+
+def test_nothing_is_compiled_at_run_time():
+    # The base image has no bytecode of Python's own library, and nothing is written at run time.
+    (setup,) = rest("RUN")
+    compiled = r'compileall .*--invalidation-mode unchecked-hash .*get_path\("stdlib"\)'
+    assert re.search(compiled, setup)
+    assert "unchecked-hash app migrations" in DOCKERFILE
+
+
 def test_the_builder_sees_only_what_the_image_is_made_of():
     allowed = {
         line.removeprefix("!")
@@ -146,12 +179,17 @@ def test_a_service_runs_with_a_read_only_root_and_no_privileges(name):
     assert "no-new-privileges:true" in service["security_opt"]
 
 
+@pytest.mark.parametrize("name", RELAY_SERVICES)
+def test_a_service_leaves_no_volume_without_a_name(name):
+    # The image declares /data: where nothing is mounted there, every new container makes a volume.
+    assert "data:/data" in SERVICES[name]["volumes"]
+
+
 @pytest.mark.parametrize("name", ["api", "worker"])
 def test_a_service_waits_for_the_migration_and_may_finish_its_work(name):
     service = SERVICES[name]
     assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert service["depends_on"]["postgres"] == {"condition": "service_healthy"}
-    assert "data:/data" in service["volumes"]
     grace = int(service["stop_grace_period"].removesuffix("s"))
     assert grace > Settings.model_fields["grace"].default
 

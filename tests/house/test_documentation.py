@@ -13,6 +13,7 @@ import relay_commands
 
 from app.connectors.registry import CONNECTORS, connector_class
 from app.domain import errors
+from app.services import source_definition
 from app.settings import Settings
 from docs import generate
 from docs.generators import markdown, problem_page, settings_pages
@@ -22,6 +23,7 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")],
     key=lambda page: page.as_posix(),
 )
+BODY = re.compile(r"(?:--data '|```json\n)(\{.*?\n?\})(?:'|\n```)", re.DOTALL)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 
 
@@ -126,13 +128,7 @@ def test_a_broken_link_is_caught():
 
 def shown_targets() -> list[dict[str, Any]]:
     """Every body of a target that a page tells its reader to send."""
-    bodies = [
-        json.loads(body)
-        for page in PAGES
-        for body in re.findall(
-            r"(?:--data '|```json\n)(\{.*?\n?\})(?:'|\n```)", page.read_text(), re.DOTALL
-        )
-    ]
+    bodies = [json.loads(body) for page in PAGES for body in BODY.findall(page.read_text())]
     return [body for body in bodies if "connector" in body and "settings" in body]
 
 
@@ -141,6 +137,13 @@ def test_targets_that_the_pages_show_have_settings_that_their_connector_takes():
     assert {target["connector"] for target in shown} == {*CONNECTORS}
     for target in shown:
         connector_class(target["connector"]).Settings.model_validate(target["settings"])
+
+
+def test_targets_and_sources_that_the_pages_show_have_names_that_are_taken():
+    shown = [json.loads(body) for page in PAGES for body in BODY.findall(page.read_text())]
+    names = [one["name"] for one in shown if "name" in one and {"connector", "kind"} & one.keys()]
+    assert len(names) > len(CONNECTORS)
+    assert [name for name in names if source_definition.NAME.fullmatch(name) is None] == []
 
 
 def test_make_targets_and_commands_that_the_pages_name_exist():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sqlite3
 
 import pytest
 
+from app.domain.errors import StoreUnavailable
+from app.store.sqlite import SQLiteDatabase
 from tests.integration.command_line import CommandLine, emptied, open_command_line
 
 
@@ -116,6 +119,46 @@ def test_commands_refuse_an_old_schema_and_name_the_command(new_relay):
             pass
     for words in (("keys", "list"), ("worker",)):
         assert "Run: relay migrate" in new_relay.refused(*words, code=3)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_no_file_is_a_wrong_setting(relay, url):
+    for words in (("keys", "list"), ("migrate",), ("check",)):
+        result = relay.run(*words, RELAY_DATABASE_URL=url)
+        assert result.exit_code == 2
+        assert "RELAY_DATABASE_URL names no file" in result.stderr
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(relay, tmp_path):
+    other = tmp_path / "notes.txt"
+    other.write_text("This is something else, and longer than a header of SQLite would be." * 3)
+    before = other.read_bytes()
+    for words in (("keys", "list"), ("migrate",), ("worker",)):
+        result = relay.run(*words, RELAY_DATABASE_URL=f"sqlite:///{other}")
+        assert result.exit_code == 1
+        assert f"sqlite {other} does not answer: file is not a database" in result.stderr
+        assert f"May this user read and write {other}" in result.stderr
+    assert states(relay, RELAY_DATABASE_URL=f"sqlite:///{other}")[1]["database"] == "failed"
+    assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_can_only_be_read_fails(relay, monkeypatch):
+    async def refused(*_: object, **__: object) -> None:
+        cause = sqlite3.OperationalError("attempt to write a readonly database")
+        raise StoreUnavailable("away") from cause
+
+    monkeypatch.setattr(SQLiteDatabase, "write", refused)
+    result = relay.run("check")
+    assert result.exit_code == 1
+    assert "attempt to write a readonly database" in result.stdout
+
+
+def test_a_misspelt_variable_of_the_settings_file_is_found(relay, tmp_path):
+    (tmp_path / ".env").write_text("RELAY_PROT=9000\n")
+    result = relay.run("check")
+    assert "RELAY_PROT is no setting" in result.stdout
+    assert "Is RELAY_PORT meant?" in result.stdout
 
 
 def test_a_wrong_url_is_a_wrong_setting(relay):

@@ -87,6 +87,15 @@ def test_a_source_is_given_access_to_its_networks_api_and_keeps_it_secret(relay)
     assert (source["api_access"], source["strict"]) == (False, True)
 
 
+def test_keys_that_nobody_can_be_asked_for_are_named_with_their_variable(relay):
+    relay("sources", "add", "shop")
+    words = ("sources", "update", "shop", "--api-url", "http://127.0.0.1:9999/")
+    asked = relay.run(*words, stdin="", UM_API_KEY="key")
+    assert asked.exit_code == 1
+    assert "scripts give it in UM_API_SECRET" in asked.stderr
+    assert "getpass" not in asked.output
+
+
 def test_rotation_makes_new_credentials(relay):
     first = relay.json("sources", "add", "shop")
     second = relay.json("sources", "rotate", "shop")

@@ -78,5 +78,5 @@ def test_a_cancelled_job_is_told_as_such(late):
 
 def test_what_does_not_exist_is_named(late):
     assert "no target" in late.refused("replay", "--target", "nobody")
-    assert "no such job" in late.refused("jobs", "watch", "rpl_1")
+    assert late.refused("jobs", "watch", "rpl_1") == "There is no such job.\n"
     assert "2026-11-23" in late.refused("replay", "--target", "late", "--since", "soon", code=2)

@@ -53,6 +53,7 @@ def get(url: str, key: str = "") -> httpx.Response:
 
 def test_the_first_start_prints_all_that_a_newcomer_needs(first):
     base = first.ready()
+    assert "<title>Lifecycle Relay</title>" in get(first.wait_for(r"overview: +(\S+)")).text
     assert get(first.wait_for(r"docs: +(\S+)")).status_code == 200
     (source,) = get(f"{base}/v1/sources", first.wait_for(r"admin key: +(rk_\S+)")).json()["items"]
     assert first.wait_for(r"ingest URL: +(\S+)") == source["ingest_url"]

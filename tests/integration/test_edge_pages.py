@@ -15,6 +15,8 @@ from tests.integration.edge import Edge, edge
 # None of this depends on the kind of database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
+ASSETS = {"assets/relay.js", "assets/words.js", "assets/relay.css"}
+
 
 @pytest.fixture
 async def node(database, sealer, clock) -> AsyncIterator[Edge]:
@@ -73,7 +75,7 @@ async def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(any
 async def test_what_the_page_refers_to_is_there(anybody):
     page = (await anybody.get("/")).text
     paths = re.findall(r'(?:src|href)="([a-z/.]+)"', page)
-    assert set(paths) == {"assets/relay.js", "assets/relay.css", "docs", "redoc"}
+    assert set(paths) == {*ASSETS, "docs", "redoc"}
     for path in paths:
         assert (await anybody.get("/" + path)).status_code == 200
 

@@ -5,17 +5,17 @@ const KEY = "relay-api-key";
 const REFRESH_MS = 15000;
 const byId = (id) => document.getElementById(id);
 const opened = new Set();
-let extraPages = 0;
+const extraPages = { events: 0, jobs: 0 };
 let refreshing = false;
+let again = false;
 
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key === "onclick") node.addEventListener("click", value);
-    else if (value !== null && value !== undefined) node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
+// Replaces what a box holds; what had the focus in it has it again.
+function fill(box, ...nodes) {
+  const place = box.contains(document.activeElement) ? document.activeElement.dataset.place : null;
+  box.replaceChildren(...nodes);
+  if (!place) return;
+  const again = [...box.querySelectorAll("[data-place]")].find((one) => one.dataset.place === place);
+  if (again) again.focus({ preventScroll: true });
 }
 
 // The API.
@@ -39,13 +39,19 @@ async function call(path, method = "GET") {
   return body;
 }
 
+// What is said of a refresh that failed ends with the next one that does not.
+let stale = false;
+
 function say(text, bad = false) {
+  stale = false;
   byId("message").textContent = text;
   byId("message").classList.toggle("bad", bad);
 }
 
 async function act(button, path, done) {
-  button.disabled = true;
+  // Not `disabled`: that would take the focus away from who uses the keyboard.
+  if (button.getAttribute("aria-disabled")) return;
+  button.setAttribute("aria-disabled", "true");
   try {
     await call(path, "POST");
     say(done);
@@ -53,73 +59,12 @@ async function act(button, path, done) {
   } catch (error) {
     say(error.message, true);
   } finally {
-    button.disabled = false;
+    button.removeAttribute("aria-disabled");
   }
 }
 
 function action(label, path, done) {
-  return el("button", { type: "button", onclick: (event) => act(event.currentTarget, path, done) }, label);
-}
-
-// Words.
-
-const TONES = {
-  succeeded: "good", active: "good", pending: "wait", in_flight: "wait", held: "wait", paused: "wait",
-  failed: "bad", disabled: "bad",
-};
-const STATUS_WORDS = { in_flight: "in flight" };
-const OUTCOMES = {
-  delivered: "The target took it.",
-  dropped: "The target answered well and threw it away.",
-  skipped: "There was nothing to send.",
-  retry: "It did not work this time.",
-  throttle: "The target asked for a pause; this does not count.",
-  rejected: "The target will never take it.",
-  auth_failed: "The target refused the credential.",
-  gone: "The target says that it is gone.",
-  lost: "The worker did not come back.",
-  stale: "The worker came back too late.",
-};
-
-const pill = (status) => el("span", { class: "pill " + (TONES[status] || "") }, STATUS_WORDS[status] || status);
-
-function moment(text) {
-  const date = new Date(text);
-  const today = date.toDateString() === new Date().toDateString();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const shown = today ? time : date.toLocaleDateString([], { day: "numeric", month: "short" }) + " " + time;
-  return el("time", { datetime: text, title: text }, shown);
-}
-
-function span(seconds) {
-  if (seconds === null || seconds === undefined) return "–";
-  if (seconds < 60) return Math.round(seconds) + " s";
-  if (seconds < 3600) return Math.round(seconds / 60) + " min";
-  if (seconds < 172800) return Math.round(seconds / 3600) + " h";
-  return Math.round(seconds / 86400) + " days";
-}
-
-function until(text) {
-  const seconds = (new Date(text) - Date.now()) / 1000;
-  return seconds <= 1 ? "now" : "in " + span(seconds);
-}
-
-function exchangeInWords(exchange) {
-  const request = `${exchange.method} ${exchange.url}`;
-  if (exchange.status === null) return `${request} got no answer: ${exchange.detail || exchange.error}.`;
-  return `${request} was answered ${exchange.status}.`;
-}
-
-function attemptItem(attempt) {
-  const item = el("li", {}, moment(attempt.started_at), ` (${Math.round(attempt.duration_ms)} ms): `);
-  item.append(attempt.exchanges.map(exchangeInWords).join(" "), " ");
-  item.append(el("strong", {}, OUTCOMES[attempt.outcome] || attempt.outcome));
-  if (attempt.reason) item.append(" " + attempt.reason);
-  const last = attempt.exchanges[attempt.exchanges.length - 1];
-  if (last && last.body_excerpt) {
-    item.append(el("pre", {}, last.body_excerpt + (last.truncated ? "…" : "")));
-  }
-  return item;
+  return el("button", { type: "button", "data-place": path, onclick: (event) => act(event.currentTarget, path, done) }, label);
 }
 
 // Sections.
@@ -135,7 +80,7 @@ function sum(stats, ...statuses) {
 
 function showFigures(stats) {
   const failed = sum(stats, "failed");
-  byId("figures").replaceChildren(
+  fill(byId("figures"),
     figure("Events, last hour", stats.events.last_hour.total),
     figure("Events, last day", stats.events.last_day.total),
     figure("Waiting", sum(stats, "pending", "in_flight")),
@@ -165,7 +110,7 @@ function showTargets(targets, stats) {
       el("td", { class: "number" }, String(count.succeeded || 0)),
       el("td", { class: "number" }, String(count.failed || 0)));
   });
-  byId("targets").replaceChildren(...(rows.length ? rows : [emptyRow(7, "No targets yet.")]));
+  fill(byId("targets"), ...(rows.length ? rows : [emptyRow(7, "No targets yet. Make one with: relay targets add NAME --url https://…")]));
 }
 
 function showSources(sources) {
@@ -173,7 +118,30 @@ function showSources(sources) {
     el("td", {}, source.name),
     el("td", {}, source.kind),
     el("td", {}, el("code", {}, source.ingest_url))));
-  byId("sources").replaceChildren(...(rows.length ? rows : [emptyRow(3, "No sources yet.")]));
+  fill(byId("sources"), ...(rows.length ? rows : [emptyRow(3, "No sources yet. Make one with: relay sources add NAME")]));
+}
+
+function jobRow(job, names) {
+  const running = job.state === "running" || job.state === "queued";
+  const gone = job.done + job.failed;
+  const words = `${gone} of ${job.total}` + (job.failed ? `, ${job.failed} failed` : "");
+  const bar = running && job.total ? el("progress", { value: gone, max: job.total, "aria-label": words }) : null;
+  return el("tr", {},
+    el("td", {}, job.kind, job.dry_run ? el("div", { class: "soft" }, "only counts") : null),
+    el("td", {}, names.get(job.source_id) || job.source_id || "–"),
+    el("td", {}, names.get(job.target_id) || job.target_id || "–"),
+    el("td", {}, pill(job.state), job.reason ? el("div", { class: "soft" }, job.reason) : null),
+    el("td", { class: "number" }, el("div", {}, words), bar),
+    el("td", {}, moment(job.created_at)),
+    el("td", {}, running ? action("Cancel", `jobs/${job.id}/cancel`, "The job is ended; what it did stays done.") : null));
+}
+
+async function showJobs(targets, sources) {
+  const names = new Map([...targets, ...sources].map((one) => [one.id, one.name]));
+  const { items, next } = await latest("jobs", 10);
+  const rows = items.map((job) => jobRow(job, names));
+  fill(byId("jobs"), ...(rows.length ? rows : [emptyRow(7, "No jobs yet.")]));
+  byId("earlier").hidden = !next;
 }
 
 function troubleDelivery(delivery) {
@@ -200,7 +168,7 @@ function troubleEntry(entry) {
 function showTroubles(failed, held, quarantine) {
   const rows = [...quarantine.map(troubleEntry), ...failed.map(troubleDelivery), ...held.map(troubleDelivery)];
   byId("attention").hidden = rows.length === 0;
-  byId("troubles").replaceChildren(...rows);
+  fill(byId("troubles"), ...rows);
 }
 
 function deliveryBlock(delivery) {
@@ -210,6 +178,7 @@ function deliveryBlock(delivery) {
     el("strong", {}, delivery.target || "removed target"),
     delivery.reason ? el("span", { class: "soft" }, delivery.reason) : null,
     waits ? el("span", { class: "soft" }, "next attempt " + until(delivery.next_attempt_at)) : null,
+    delivery.replay_id ? el("span", { class: "soft" }, "by a replay") : null,
     delivery.external_id ? el("span", { class: "soft" }, "known there as " + delivery.external_id) : null,
     delivery.status === "in_flight" ? null : action("Retry", `deliveries/${delivery.id}/retry`, "It is due now."),
     delivery.status === "pending" || delivery.status === "held"
@@ -222,19 +191,21 @@ async function fillEvent(box, id) {
     const event = await call("events/" + id);
     const details = await Promise.all(event.deliveries.map((delivery) => call("deliveries/" + delivery.id)));
     const blocks = details.map(deliveryBlock);
-    const subject = el("p", { class: "soft" }, el("code", {}, event.id), event.subject ? ` about ${event.subject}` : "");
-    box.replaceChildren(subject, ...(blocks.length ? blocks : [el("p", { class: "empty" }, "No target asked for it.")]));
+    const subject = el("p", { class: "soft" }, el("code", {}, event.id), event.subject ? ` about ${event.subject}` : "",
+      ". " + cameBy(event));
+    fill(box, subject, ...(blocks.length ? blocks : [el("p", { class: "empty" }, "No target asked for it.")]));
   } catch (error) {
-    box.replaceChildren(el("p", { class: "empty" }, error.message));
+    fill(box, el("p", { class: "empty" }, error.message));
   }
 }
 
 function eventRow(event) {
   const box = el("div", { class: "deliveries" });
   const row = el("details", {},
-    el("summary", {},
+    el("summary", { "data-place": event.id },
       el("strong", {}, event.type),
       event.test ? el("span", { class: "pill" }, "test") : null,
+      event.origin === "live" ? null : el("span", { class: "pill", title: cameBy(event) }, event.origin),
       el("span", { class: "soft" }, event.source),
       event.subject ? el("code", { class: "soft" }, event.subject) : null,
       moment(event.received_at)),
@@ -246,22 +217,27 @@ function eventRow(event) {
   return { row, box, id: event.id };
 }
 
-async function showEvents() {
+async function latest(path, limit) {
   const items = [];
-  let cursor = null;
-  for (let page = 0; page <= extraPages; page += 1) {
-    const found = await call("events?limit=30" + (cursor ? "&cursor=" + encodeURIComponent(cursor) : ""));
+  let next = null;
+  for (let page = 0; page <= extraPages[path]; page += 1) {
+    const found = await call(`${path}?limit=${limit}` + (next ? "&cursor=" + encodeURIComponent(next) : ""));
     items.push(...found.items);
-    cursor = found.next;
-    if (!cursor) break;
+    next = found.next;
+    if (!next) break;
   }
+  return { items, next };
+}
+
+async function showEvents() {
+  const { items, next } = await latest("events", 30);
   const rows = items.map(eventRow);
   // What was open is filled before it is shown, so that nothing jumps.
   await Promise.all(rows.filter((one) => opened.has(one.id)).map((one) => fillEvent(one.box, one.id)));
   for (const one of rows) if (opened.has(one.id)) one.row.open = true;
   const empty = el("p", { class: "empty" }, "Nothing has come in yet.");
-  byId("events").replaceChildren(...(rows.length ? rows.map((one) => one.row) : [empty]));
-  byId("older").hidden = !cursor;
+  fill(byId("events"), ...(rows.length ? rows.map((one) => one.row) : [empty]));
+  byId("older").hidden = !next;
 }
 
 // The page.
@@ -277,9 +253,18 @@ async function everything(path) {
   return items;
 }
 
+function complain(error) {
+  const away = "The relay does not answer; what is shown here may be old. It is asked again every 15 seconds.";
+  say(error instanceof Refused ? error.message : away, true);
+  stale = true;
+  byId("leave").hidden = false;
+}
+
 async function refresh() {
-  if (refreshing || !sessionStorage.getItem(KEY)) return;
+  if (!sessionStorage.getItem(KEY)) return;
+  if (refreshing) { again = true; return; }
   refreshing = true;
+  again = false;
   try {
     const [stats, targets, sources, failed, held, quarantine] = await Promise.all([
       call("stats"), everything("targets"), everything("sources"),
@@ -290,13 +275,18 @@ async function refresh() {
     showTargets(targets, stats);
     showSources(sources);
     showTroubles(failed.items, held.items, quarantine.items);
+    await showJobs(targets, sources);
     await showEvents();
+    // Who left meanwhile is shown nothing any more.
+    if (!sessionStorage.getItem(KEY)) return leave();
     present(true);
+    if (stale) say("");
   } catch (error) {
-    if (error.status === 401) leave(error.message);
-    else say(error.message, true);
+    if (error.status === 401) leave("The relay does not know this key. Make one with: relay keys add NAME");
+    else complain(error);
   } finally {
     refreshing = false;
+    if (again) refresh();
   }
 }
 
@@ -309,7 +299,7 @@ function present(inside) {
 function leave(text = "") {
   sessionStorage.removeItem(KEY);
   opened.clear();
-  for (const id of ["figures", "troubles", "targets", "sources", "events"]) byId(id).replaceChildren();
+  for (const id of ["figures", "troubles", "targets", "sources", "jobs", "events"]) byId(id).replaceChildren();
   present(false);
   say(text, text !== "");
   byId("key").focus();
@@ -317,13 +307,21 @@ function leave(text = "") {
 
 byId("enter").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(KEY, byId("key").value.trim());
+  const key = byId("key").value.trim();
+  try {
+    new Headers({ Authorization: "Bearer " + key });
+  } catch {
+    say("This is no key: it has characters that cannot be sent.", true);
+    return;
+  }
+  sessionStorage.setItem(KEY, key);
   byId("key").value = "";
   say("");
   refresh();
 });
 byId("leave").addEventListener("click", () => leave());
-byId("older").addEventListener("click", () => { extraPages += 1; refresh(); });
+byId("older").addEventListener("click", () => { extraPages.events += 1; refresh(); });
+byId("earlier").addEventListener("click", () => { extraPages.jobs += 1; refresh(); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from app.cli import lookup
-from app.domain.errors import NotFound
+from app.domain.errors import Conflict, NotFound
 from app.services.listing import Listing
 
 
@@ -29,6 +29,13 @@ def test_a_thing_is_found_by_its_name_and_by_its_id(text):
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(NotFound, match="no source 'shpo'; there are: shop, billing"):
         lookup.pick(THINGS, "shpo", "source")
+
+
+def test_a_name_that_several_have_is_refused_with_their_ids():
+    twins = [Thing("key_1", "reader"), Thing("key_2", "reader")]
+    with pytest.raises(Conflict, match="key_1, key_2"):
+        lookup.pick(twins, "reader", "API key")
+    assert lookup.pick(twins, "key_2", "API key") is twins[1]
 
 
 async def test_a_list_of_many_pages_is_read_to_its_end_oldest_first():

@@ -86,6 +86,16 @@ def test_settings_that_clash_are_one_sentence(monkeypatch):
         session.load_settings()
 
 
+def test_an_empty_host_on_the_command_line_does_not_open_every_address():
+    assert session.load_settings(host="").host == "127.0.0.1"
+
+
+def test_a_sentence_is_said_once(capsys):
+    wrong = (FieldError("#/connector", "There is no connector 'x'."),)
+    exit_code(ValidationFailed("There is no connector 'x'.", errors=wrong))
+    assert capsys.readouterr().err.count("There is no connector") == 1
+
+
 def test_an_option_that_was_not_given_changes_nothing(monkeypatch):
     monkeypatch.setenv("RELAY_PORT", "9000")
     settings = session.load_settings(host="127.0.0.2", port=None)
