@@ -59,7 +59,12 @@ TypePattern = Annotated[
 ]
 SourceName = Annotated[
     str | None,
-    Query(max_length=64, pattern=_PLAIN, description="The name of a source.", examples=["shop"]),
+    Query(
+        max_length=64,
+        pattern=_PLAIN,
+        description="The name or the id of a source.",
+        examples=["shop"],
+    ),
 ]
 Subject = Annotated[
     str | None,

@@ -116,7 +116,7 @@ _SOURCE: Document = {
     "in": "path",
     "required": True,
     "description": "The name of a source.",
-    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$"},
+    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,39}$"},
     "example": "my-network",
 }
 _EVENT_TYPE: Document = {

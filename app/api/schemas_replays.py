@@ -72,7 +72,7 @@ class ReplayToTarget(ReplayOptions):
         default=None, description="An event type, or a pattern with `*` for any characters."
     )
     source: Annotated[str, Field(max_length=64, pattern=_NO_CONTROL)] | None = Field(
-        default=None, description="The name of a source."
+        default=None, description="The name or the id of a source."
     )
     status: LastStatus | None = Field(
         default=None, description="Only events whose last delivery to the target ended like this."

@@ -33,9 +33,10 @@ _CREDENTIALS = {
 Name = Annotated[
     str,
     Field(
-        description="1 to 40 lower-case letters, digits and hyphens; the segment of the ingest"
-        " URL, so it never changes.",
+        description="1 to 40 lower-case letters, digits, hyphens and underscores; the segment of"
+        " the ingest URL, so it never changes.",
         examples=["my-network"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9_-]{0,39}$"},
     ),
 ]
 Strict = Annotated[
@@ -59,7 +60,7 @@ ChosenSecret = Annotated[
     Field(
         description="Only when the sender, or its vendor, chose the signing secret: "
         + _FORMS
-        + " Absent or null: one is made, except for `stripe`, which makes its own.",
+        + " Absent or null: one is made; Stripe makes its own, which is given later.",
     ),
 ]
 NewSecret = Annotated[

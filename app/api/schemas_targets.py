@@ -42,8 +42,9 @@ _LINK = {
 Name = Annotated[
     str,
     Field(
-        description="1 to 40 lower-case letters, digits and hyphens; used once.",
+        description="1 to 40 lower-case letters, digits, hyphens and underscores; used once.",
         examples=["billing"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9_-]{0,39}$"},
     ),
 ]
 SettingsObject = Annotated[

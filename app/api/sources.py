@@ -121,19 +121,26 @@ async def delete_source(source_id: SourceId, _principal: WriteAccess, services: 
     "/{source_id}/rotate",
     summary="Make new credentials for a source",
     response_model=SourceWithCredentialsAnswer,
-    responses=problem_responses(400, 404, 415, 422),
+    responses=problem_responses(400, 404, 409, 415, 422),
 )
 async def rotate_source(
     source_id: SourceId,
-    _principal: WriteAccess,
+    request: Request,
+    principal: WriteAccess,
     services: ServicesOf,
     payload: RotateSource | None = None,
+    _idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Makes a new token and a new signing secret, shown in this answer and never again.
 
-    The old ones stay valid for RELAY_ROTATION_OVERLAP seconds (a day, unless it is set).
+    The old ones stay valid for RELAY_ROTATION_OVERLAP seconds (a day, unless it is set), or until
+    the next rotation: send an `Idempotency-Key`, and a repeat is none.
     """
-    made = await services.sources.rotate(
-        source_id, signing_secret=payload.signing_secret if payload else None
-    )
-    return secret_response(SourceWithCredentialsAnswer.of(made), _CREDENTIALS)
+
+    async def produce() -> Response:
+        made = await services.sources.rotate(
+            source_id, signing_secret=payload.signing_secret if payload else None
+        )
+        return secret_response(SourceWithCredentialsAnswer.of(made), _CREDENTIALS)
+
+    return await idempotent(request, principal, await request.body(), produce)

@@ -139,18 +139,26 @@ async def resume_target(
     "/{target_id}/rotate-secret",
     summary="Make a new signing secret for a target",
     response_model=TargetWithSecretAnswer,
-    responses=problem_responses(404, 409, 422),
+    responses=problem_responses(400, 404, 409, 422),
 )
 async def rotate_target_secret(
-    target_id: TargetId, _principal: WriteAccess, services: ServicesOf
+    target_id: TargetId,
+    request: Request,
+    principal: WriteAccess,
+    services: ServicesOf,
+    _idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Makes a new signing secret, shown in this answer and never again.
 
-    For RELAY_ROTATION_OVERLAP seconds (a day, unless it is set) every delivery is signed with
-    both. 409 for connectors that do not sign.
+    For RELAY_ROTATION_OVERLAP seconds (a day, unless it is set), or until the next rotation, every
+    delivery is signed with both. 409 for connectors that do not sign.
     """
-    made = await services.targets.rotate_secret(target_id)
-    return secret_response(TargetWithSecretAnswer.of(made), _SECRETS)
+
+    async def produce() -> Response:
+        made = await services.targets.rotate_secret(target_id)
+        return secret_response(TargetWithSecretAnswer.of(made), _SECRETS)
+
+    return await idempotent(request, principal, await request.body(), produce)
 
 
 @router.post("/{target_id}/replay", summary="Send past events to a target", **STARTS_REPLAY)

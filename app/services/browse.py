@@ -49,7 +49,8 @@ class EventView:
 class EventQuery:
     """Which events to list; None asks for any.
 
-    `type` may hold `*`; `since` is inclusive, `until` exclusive, both of the receipt.
+    `type` may hold `*`, `source` is a name or an id.
+    `since` is inclusive, `until` exclusive, both of the receipt.
     """
 
     type: str | None = None

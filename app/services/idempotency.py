@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from app.domain import strict_json
 from app.domain.clock import Clock, to_micros
-from app.domain.errors import Conflict, StoreUnavailable, ValidationFailed
+from app.domain.errors import Conflict, FieldError, StoreUnavailable, ValidationFailed
 from app.store import idempotency
 from app.store.database import Database
 from app.store.idempotency import IdempotencyRecord
@@ -24,6 +24,7 @@ KEPT_HOURS = 24
 _KEPT = KEPT_HOURS * 3_600_000_000
 # Past this, whoever took the key is taken for dead: no management request runs that long.
 _ABANDONED_AFTER = 60_000_000
+_REUSED = "This Idempotency-Key was used with another body; take a new key for a new request."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Idempotency:
     def _known_answer(self, request: IdempotentRequest, known: IdempotencyRecord) -> Answer:
         if known.fingerprint != request.fingerprint:
             raise ValidationFailed(
-                "This Idempotency-Key was used with another body; take a new key for a new request."
+                _REUSED, errors=[FieldError("#/header/Idempotency-Key", _REUSED)]
             )
         if known.status is None or known.answer_sealed is None:
             raise Conflict(

@@ -15,8 +15,8 @@ from app.domain.errors import (
     NotFound,
     RelayError,
     RelayLoop,
-    Unauthorized,
     Unreadable,
+    UnsupportedMediaType,
 )
 from app.domain.ids import new_id
 from app.domain.model import RawRequest
@@ -31,6 +31,8 @@ from app.sources.authentication import authenticate
 from app.store import quarantine
 from app.store.database import Database, WriteConnection
 from app.store.quarantine import QuarantineRecord
+
+_JSON = "application/json"
 
 
 @record(frozen=True, slots=True)
@@ -75,17 +77,20 @@ class Ingest:
             configuration = await self._configuration.refresh()
         try:
             found = self._read(configuration, source_name, request)
-        except (NotFound, Unauthorized):
-            # The source may have been made, or its credential rotated, on another node.
+        except RelayError as error:
+            # By what the store says now it may be welcome: a source or a credential was made, a
+            # mapping corrected, here or on another node.
             newer = await self._configuration.refresh()
             if newer.version == configuration.version:
-                raise
-            found = await self._read_or_keep(newer, source_name, request)
-        except (Unreadable, InvalidRequest) as error:
-            raise await self._keep(configuration, source_name, request, error) from error
+                raise await self._keep(configuration, source_name, request, error) from error
+            configuration = newer
+            found = await self._read_or_keep(configuration, source_name, request)
         if isinstance(found, _Intake):
             return await self._batcher.put(found)
-        return await self._store_together(found)
+        try:
+            return await self._store_together(found)
+        except RelayError as error:
+            raise await self._keep(configuration, source_name, request, error) from error
 
     def accept_at_once(
         self, source_name: str, request: RawRequest
@@ -119,9 +124,7 @@ class Ingest:
 
     async def permits(self, source_name: str, origin: str) -> bool:
         """Whether the sender `origin` may be told that the source takes its events."""
-        source = self._configuration.current.sources.get(source_name)
-        if source is None:
-            source = (await self._configuration.refresh()).sources.get(source_name)
+        source = (await self._configuration.refresh()).sources.get(source_name)
         return source is not None and source.adapter.permits(origin)
 
     async def reread(self, kept: QuarantineRecord) -> Receipt:
@@ -130,8 +133,11 @@ class Ingest:
         source = configuration.source_by_id(kept.source_id)
         if source is None:
             raise NotFound(f"The source {kept.source!r} no longer exists; discard the entry.")
+        # Somebody looked at it and wants it in: it is JSON then, whatever its sender called it.
+        mistaken = kept.problem == UnsupportedMediaType.slug
+        content_type = _JSON if mistaken else kept.content_type
         request = RawRequest(
-            headers={**(kept.headers or {}), "content-type": kept.content_type},
+            headers={**(kept.headers or {}), "content-type": content_type},
             body=kept.body,
             received_at=self._clock(),
             event_type=kept.event_type,
@@ -192,12 +198,13 @@ class Ingest:
         request: RawRequest,
         *,
         authenticated: bool = False,
+        counted: bool = False,
     ) -> Plan:
         source = configuration.sources.get(source_name)
         if source is None:
             raise NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
         if not authenticated:
-            _admit(source, request)
+            _admit(source, request, counted=counted)
         return plan_request(configuration, source, request)
 
     async def _read_or_keep(
@@ -205,7 +212,7 @@ class Ingest:
     ) -> _Intake | list[_Intake]:
         try:
             return self._read(configuration, source_name, request)
-        except (Unreadable, InvalidRequest) as error:
+        except RelayError as error:
             raise await self._keep(configuration, source_name, request, error) from error
 
     async def _keep(
@@ -215,10 +222,15 @@ class Ingest:
         request: RawRequest,
         error: RelayError,
     ) -> RelayError:
-        """Keep an authenticated body that could not be read; answers the error that names it."""
-        if not request.body or isinstance(error, RelayLoop):
+        """Keep an authenticated body that could not be read; answers the error that names it.
+
+        Any other error is answered as it is, and nothing is kept.
+        """
+        unread = isinstance(error, (Unreadable, InvalidRequest))
+        source = configuration.sources.get(source_name)
+        if source is None or not unread or not request.body or isinstance(error, RelayLoop):
             return error
-        entry = _quarantine_entry(configuration.sources[source_name], request, error)
+        entry = _quarantine_entry(source, request, error)
         await self._database.write(lambda c: quarantine.insert(c, entry))
         error.extra["quarantine_id"] = entry.id
         error.detail += f" The body is kept as {entry.id}."
@@ -228,7 +240,21 @@ class Ingest:
         results, queued = await self._database.write_once(lambda c: self._store(c, items))
         if queued:
             self._arrived()
-        return results
+        return [
+            await self._kept(item, result) if isinstance(result, RelayError) else result
+            for item, result in zip(items, results, strict=True)
+        ]
+
+    async def _kept(self, item: _Intake, error: RelayError) -> RelayError:
+        """What the sender of an item is told that could be read, until its source was changed."""
+        if item.authenticated:
+            # A body of the quarantine, which is kept already.
+            return error
+        configuration = self._configuration.current
+        try:
+            return await self._keep(configuration, item.source_name, item.request, error)
+        except RelayError as failure:
+            return failure
 
     def _store(
         self, connection: WriteConnection, items: Sequence[_Intake]
@@ -249,17 +275,24 @@ class Ingest:
     def _planned_anew(self, configuration: Configuration, item: _Intake) -> Plan | RelayError:
         try:
             return self._plan(
-                configuration, item.source_name, item.request, authenticated=item.authenticated
+                configuration,
+                item.source_name,
+                item.request,
+                authenticated=item.authenticated,
+                counted=True,
             )
         except RelayError as error:
             return error
 
 
-def _admit(source: BoundSource, request: RawRequest) -> None:
-    """Check the credential, then the pace: a stranger must not use up what a sender may send."""
+def _admit(source: BoundSource, request: RawRequest, *, counted: bool = False) -> None:
+    """Check the credential, then the pace: a stranger must not use up what a sender may send.
+
+    A request that was `counted` is not counted again when it is read anew.
+    """
     now = request.received_at.timestamp()
     authenticate(source.adapter, request, source.credentials, int(now))
-    if source.pace is not None:
+    if source.pace is not None and not counted:
         source.pace.take(now)
 
 
@@ -275,7 +308,7 @@ def _quarantine_entry(
         state="open",
         problem=error.slug,
         detail=error.detail,
-        content_type=request.headers.get("content-type", "application/json")[:255],
+        content_type=request.headers.get("content-type", _JSON)[:255],
         headers={
             name: request.headers[name]
             for name in (*source.adapter.kept_headers, "content-encoding")

@@ -334,10 +334,10 @@ def _new_token(adapter: SourceAdapter) -> str | None:
 
 
 def _new_secret(adapter: SourceAdapter) -> str | None:
-    """A signing secret, None for a kind that has none or whose vendor makes it."""
-    if adapter.secret_form is SecretForm.STANDARD_WEBHOOKS:
-        return signing.new_secret()
-    return credentials.new_text_secret() if adapter.secret_form is SecretForm.TEXT else None
+    """A signing secret, None for a kind that has none; a vendor's is one to try the source with."""
+    if adapter.secret_form is SecretForm.TEXT:
+        return credentials.new_text_secret()
+    return None if adapter.secret_form is None else signing.new_secret()
 
 
 def _found(connection: ReadConnection | WriteConnection, source_id: str) -> SourceRecord:

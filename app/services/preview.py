@@ -16,7 +16,7 @@ from app.connectors.mapping import bind_mapping
 from app.domain import strict_json
 from app.domain.catalogue import CATALOGUE, Sender
 from app.domain.clock import Clock, to_micros
-from app.domain.errors import NotFound, RelayError, ValidationFailed
+from app.domain.errors import FieldError, NotFound, RelayError, ValidationFailed
 from app.domain.expressions import ExpressionError, variables_of
 from app.domain.ids import is_id, new_id
 from app.domain.model import Event
@@ -32,6 +32,7 @@ from app.store.database import Database, ReadConnection
 from app.store.targets import TargetRecord
 
 _EXAMPLE_SOURCE = "example"
+_EITHER = "Name either event_id or event_type."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class PreviewTarget:
         Raises NotFound, and ValidationFailed unless exactly one of the two is given.
         """
         if (event_id is None) is (event_type is None):
-            raise ValidationFailed("Name either event_id or event_type.")
+            raise ValidationFailed(_EITHER, errors=[FieldError("#", _EITHER)])
 
         def work(connection: ReadConnection) -> Preview:
             record = targets.get(connection, target_id) if is_id(target_id, "tgt") else None

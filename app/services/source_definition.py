@@ -19,8 +19,11 @@ from app.sources.mapping import WrongMapping
 from app.sources.registry import ADAPTERS, KNOWN_KINDS
 
 #: The name stands in the path of the ingest URL.
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-NAME_RULE = "Use 1 to 40 lower-case letters, digits and hyphens; begin with a letter or a digit."
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+NAME_RULE = (
+    "Use 1 to 40 lower-case letters, digits, hyphens and underscores; begin with a letter or a"
+    " digit."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

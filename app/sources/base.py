@@ -25,7 +25,7 @@ class SecretForm(StrEnum):
     STANDARD_WEBHOOKS = "standard_webhooks"
     #: Any text, pasted at both ends; made by the relay unless it is given.
     TEXT = "text"
-    #: A text that only the vendor makes; until it is given, nothing the source is sent is accepted.
+    #: A text that only the vendor makes; until it is given, nothing the vendor sends is accepted.
     VENDOR = "vendor"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.domain.ids import is_id
 from app.store.database import ReadConnection
 from app.store.intake import ORIGIN_HEADER
 from app.store.scans import between
@@ -36,7 +37,8 @@ class EventRecord:
 class EventFilter:
     """Which events to list; None asks for any.
 
-    `type` is an exact type, or a pattern with `*` for any run of characters.
+    `type` is an exact type, or a pattern with `*` for any run of characters; `source` is a name or
+    an id.
     `since` (inclusive) and `until` (exclusive) are microseconds of the receipt.
     """
 
@@ -116,7 +118,8 @@ def conditions(wanted: EventFilter) -> list[sa.ColumnElement[bool]]:
     if wanted.type is not None:
         asked.append(_type_is(wanted.type))
     if wanted.source is not None:
-        asked.append(events.c.source == wanted.source)
+        column = events.c.source_id if is_id(wanted.source, "src") else events.c.source
+        asked.append(column == wanted.source)
     if wanted.subject is not None:
         asked.append(events.c.subject == wanted.subject)
     if wanted.test is not None:

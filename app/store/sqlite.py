@@ -89,8 +89,19 @@ class SQLiteDatabase(Database):
         return result
 
     async def _take_turn(self, *, durable: bool) -> sa.Connection:
-        """The writing connection, inside a transaction. Raises StoreUnavailable."""
-        await self._turn.acquire()
+        """The writing connection, inside a transaction. Raises StoreUnavailable.
+
+        Those who wait for the same lock of another process wait together, not one after the other.
+        """
+        try:
+            async with asyncio.timeout(_BUSY_SECONDS):
+                await self._turn.acquire()
+                return await self._begun(durable=durable)
+        except TimeoutError as error:
+            raise unavailable(error) from error
+
+    async def _begun(self, *, durable: bool) -> sa.Connection:
+        """The writing connection, inside a transaction; the turn is given back on a failure."""
         try:
             connection = self._writer or await self._open_writer()
             await self._begin(connection, "FULL" if durable else "NORMAL")

@@ -60,6 +60,25 @@ async def test_every_creation_has_it(api, path, body):
     assert answers[0].content == answers[1].content
 
 
+async def test_a_rotation_that_is_sent_again_is_carried_out_once(api):
+    source = (await send(api, "source")).json()
+    target = (
+        await api.post(
+            "/v1/targets",
+            json={"name": "a", "connector": "webhook", "settings": {"url": "https://a.example"}},
+        )
+    ).json()
+    for path in (
+        f"/v1/sources/{source['id']}/rotate",
+        f"/v1/targets/{target['id']}/rotate-secret",
+    ):
+        first, again, next_one = [await send(api, key, b"", path) for key in ("k", "k", "other")]
+        assert first.status_code == 200, first.text
+        assert again.json() == first.json()
+        assert again.headers["idempotency-replayed"] == "true"
+        assert next_one.json()["signing_secret"] != first.json()["signing_secret"]
+
+
 async def test_bare_and_quoted_are_the_same_key(api):
     first = await send(api, "one")
     assert (await send(api, '"one"')).content == first.content
@@ -70,6 +89,7 @@ async def test_another_body_is_refused(api):
     answer = await send(api, "one", BODY.replace(b"shop", b"other"))
     assert answer.status_code == 422
     assert answer.json()["type"] == "validation-failed"
+    assert answer.json()["errors"][0]["pointer"] == "#/header/Idempotency-Key"
     assert len((await api.get("/v1/sources")).json()["items"]) == 1
 
 

@@ -74,6 +74,7 @@ async def test_a_name_is_used_once(api):
     [
         ({"name": "Shop"}, "#/name"),
         ({"name": "-shop"}, "#/name"),
+        ({"name": "_shop"}, "#/name"),
         ({"name": "s" * 41}, "#/name"),
         ({"name": "shop\n"}, "#/name"),
         ({"name": ""}, "#/name"),
@@ -100,6 +101,13 @@ async def test_a_wrong_field_is_named_and_not_repeated(api, body, pointer):
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert "canary" not in answer.text
     assert (await api.get("/v1/sources")).json()["items"] == []
+
+
+@pytest.mark.parametrize("name", ["a", "9", "my_network", "shop-2_b", "s" * 40])
+async def test_a_name_is_the_segment_of_the_ingest_url(api, name):
+    answer = await create(api, name=name)
+    assert (answer.status_code, answer.json()["name"]) == (201, name)
+    assert answer.json()["ingest_url"] == f"https://relay.example/webhooks/{name}"
 
 
 async def test_an_unknown_kind_is_told_which_there_are(api):
@@ -187,7 +195,8 @@ async def test_the_list_goes_newest_first_page_by_page(api):
 async def test_a_vendors_secret_can_be_given_later_and_is_never_shown(api):
     made = await create(api, kind="stripe")
     assert made.status_code == 201
-    assert made.json().keys().isdisjoint({"token", "signing_secret"})
+    assert "token" not in made.json()
+    assert made.json()["signing_secret"].startswith("whsec_")
     path, secret = f"/v1/sources/{made.json()['id']}", "whsec_inventedSecretOfStripe0123456789"
     changed = await api.patch(path, json={"signing_secret": secret})
     assert changed.status_code == 200

@@ -174,13 +174,18 @@ async def test_a_preview_of_a_paused_target_says_that_it_would_wait(api):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{}, {"event_id": "evt_0", "event_type": "payment_received"}, {"event_type": "no_such_type"}],
+    ("body", "pointer"),
+    [
+        ({}, "#"),
+        ({"event_id": "evt_0", "event_type": "payment_received"}, "#"),
+        ({"event_type": "no_such_type"}, "#/event_type"),
+    ],
 )
-async def test_a_preview_is_of_one_event_that_there_is(api, body):
+async def test_a_preview_is_of_one_event_that_there_is(api, body, pointer):
     target = await made(api, "hubspot")
     answer = await api.post(f"/v1/targets/{target}/preview", json=body)
     assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 async def test_a_preview_of_what_is_not_there_is_not_found(api):

@@ -96,6 +96,14 @@ async def test_events_are_found_by_what_is_known_of_them(node, api, query, ages)
     assert await found(api, "/v1/events", **query) == [ids[age] for age in reversed(ages)]
 
 
+async def test_the_events_of_a_source_are_found_by_its_id_as_well(node, api):
+    source_id = await node.world.source()
+    receipt = await node.world.send()
+    await node.past_event(30, source="other")
+    assert await found(api, "/v1/events", source=source_id) == [receipt.id]
+    assert await found(api, "/v1/events", source="src_" + "0" * 26) == []
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -378,13 +378,23 @@ async def test_a_commit_that_fails_is_never_answered_as_accepted(world: World):
 
 async def test_a_released_body_is_read_with_todays_adapter(world: World):
     await world.source()
+    with pytest.raises(UnsupportedEncoding) as caught:
+        await world.send(content_encoding="gzip")
+    entry_id = caught.value.extra["quarantine_id"]
+    with pytest.raises(UnsupportedEncoding):
+        await world.quarantine.release(entry_id)
+    assert (await world.quarantine.get(entry_id)).entry.state == "open"
+
+
+async def test_a_body_that_was_kept_for_its_content_type_is_json_once_it_is_released(world: World):
+    await world.source()
     await world.target()
     with pytest.raises(UnsupportedMediaType) as caught:
         await world.send(content_type="text/plain")
-    entry_id = caught.value.extra["quarantine_id"]
-    with pytest.raises(UnsupportedMediaType):
-        await world.quarantine.release(entry_id)
-    assert (await world.quarantine.get(entry_id)).entry.state == "open"
+    entry = await world.quarantine.release(caught.value.extra["quarantine_id"])
+    assert entry.state == "released"
+    assert [one.id for one in await world.events()] == [entry.event_id]
+    assert len(await world.deliveries()) == 1
 
 
 async def test_nobody_outside_can_send_the_relays_own_news(world: World):

@@ -167,9 +167,8 @@ async def test_a_secret_that_nobody_gave_is_made_where_the_operator_can_paste_it
         assert len(bytes.fromhex(made.signing_secret)) == 32
 
 
-async def test_only_stripe_can_make_its_secret_so_until_then_nobody_gets_in(world: World):
+async def test_only_stripe_can_make_its_secret_so_until_then_nothing_of_it_gets_in(world: World):
     made = await world.sources.create(SourceDraft(name="shop", kind="stripe", settings={}))
-    assert (made.token, made.signing_secret) == (None, None)
     body = sample_body("stripe-payout.paid")
     with pytest.raises(Unauthorized):
         await push(world, body, stripe_headers(world, body))
@@ -178,6 +177,16 @@ async def test_only_stripe_can_make_its_secret_so_until_then_nobody_gets_in(worl
     assert [error.pointer for error in refused.value.errors] == ["#/signing_secret"]
     await world.sources.update(made.source.id, signing_secret=SECRET)
     assert (await push(world, body, stripe_headers(world, body))).type == "stripe.payout.paid"
+
+
+async def test_a_stripe_source_can_be_tried_out_with_the_secret_of_its_creation(world: World):
+    made = await world.sources.create(SourceDraft(name="shop", kind="stripe", settings={}))
+    assert made.token is None
+    assert made.signing_secret is not None
+    assert made.signing_secret.startswith("whsec_")
+    body = sample_body("stripe-payout.paid")
+    headers = stripe_headers(world, body, made.signing_secret)
+    assert (await push(world, body, headers)).type == "stripe.payout.paid"
 
 
 async def test_a_rolled_secret_leaves_the_old_one_valid_for_the_overlap(world: World):

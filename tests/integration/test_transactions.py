@@ -124,6 +124,21 @@ async def test_a_lock_that_is_never_given_back_is_a_store_that_is_away(sqlite_ur
     await database.close()
 
 
+async def test_those_who_wait_for_the_same_lock_give_up_together(sqlite_url, monkeypatch):
+    monkeypatch.setattr("app.store.sqlite._BUSY_SECONDS", 0.5)
+    database = await opened(sqlite_url)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(1):
+        waiting = [getattr(database, way)(note("never")) for way in WAYS * 3]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * len(answers)
+    other.close()
+    await database.write(note("now"))
+    assert await database.read(names) == {"now"}
+    await database.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_was_not_committed_is_never_taken_for_stored(sqlite_url, way):
     database = await opened(sqlite_url)

@@ -152,6 +152,13 @@ def test_an_envelope_can_say_that_it_is_a_test() -> None:
     assert read(enveloped({"customer": {"id": 7}}, test=False)).test is False
 
 
+def test_a_type_that_only_the_test_button_sends_bare_is_live_in_an_envelope_with_a_real_id() -> (
+    None
+):
+    assert read(enveloped({"user_id": 7}, type="checkout_failed")).test is False
+    assert read(enveloped({"user_id": 0}, type="checkout_failed")).test is True
+
+
 def test_an_empty_php_array_stands_for_an_empty_object() -> None:
     body = enveloped([], source=[], context=[])
     assert read(body).data == {}
