@@ -236,7 +236,9 @@ class Runtime:
         checks: dict[str, str] = {}
         try:
             await schema.require_current(self.database)
-            checks["database"] = "ok"
+            # A full disk can be read, so that only what was refused tells.
+            lately = self.database.trouble.lately()
+            checks["database"] = "a write was refused; the log says why" if lately else "ok"
         except RelayError as error:
             checks["database"] = error.detail
         if self.worker is not None:

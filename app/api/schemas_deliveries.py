@@ -65,7 +65,9 @@ class DeliveryAnswer(AnswerBody):
     )
     reason: str | None = Field(description="Why it has this status, in a sentence.")
     attempt_count: int = Field(description="Attempts that counted; throttled ones do not.")
-    next_attempt_at: datetime | None = Field(description="Set while the delivery is pending.")
+    next_attempt_at: datetime | None = Field(
+        description="Set while the delivery is pending, unless another one must be over first."
+    )
     external_id: str | None = Field(description="The destination's id of what was sent.")
     first_delivery_id: str | None = Field(
         description="The delivery that had carried out the same effect, where this one was skipped"

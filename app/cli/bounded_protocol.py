@@ -16,7 +16,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.cli.problem_protocol import ProblemProtocol, refusal
+from app.cli.problem_protocol import refusal
+from app.cli.single_protocol import SingleProtocol
 from app.domain.errors import HeadersTooLarge, RequestTimeout
 
 _TOO_SLOW = refusal(RequestTimeout("The head of the request was not complete in time."))
@@ -39,7 +40,7 @@ class ConnectionLimits:
     connections: int
 
 
-class BoundedProtocol(ProblemProtocol):
+class BoundedProtocol(SingleProtocol):
     """HTTP/1.1 for senders that cannot be trusted to finish what they begin.
 
     The first head of a connection must be complete within `head_seconds`, a later one within twice
@@ -88,10 +89,17 @@ class BoundedProtocol(ProblemProtocol):
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came, and count it where it did not complete a head."""
+        """Pass on what came, and count it where it neither completed a head nor was of a body."""
+        before = self.cycle
+        size = 0 if before is None else len(before.body)
         super().data_received(data)
         cycle = self.cycle
-        if cycle is None or self.scope is not cycle.scope:
+        if (
+            cycle is None
+            or self.scope is not cycle.scope
+            # The frames of chunks, or trailers, which no limit of a body knows of.
+            or (cycle is before and cycle.more_body and len(cycle.body) == size)
+        ):
             self._count(len(data))
 
     def _count(self, size: int) -> None:
@@ -108,7 +116,12 @@ class BoundedProtocol(ProblemProtocol):
             return
         too_long = self._bytes > _ROOM * limits.head_bytes
         if too_long or len(self.headers) > _ROOM * limits.head_fields:
-            self.refuse(_TOO_LARGE)
+            cycle = self.cycle
+            if cycle is not None and cycle.scope is scope and cycle.response_started:
+                # Trailers of a request that is being refused: another answer would be one too many.
+                self.transport.close()
+            else:
+                self.refuse(_TOO_LARGE)
 
     def _look(self) -> None:
         size = self.transport.get_write_buffer_size()

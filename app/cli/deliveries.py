@@ -99,11 +99,13 @@ def in_words(delivery: DeliveryView) -> str:
             return reason or "it arrived"
         case DeliveryStatus.IN_FLIGHT:
             return "it is being sent at this moment"
+        case DeliveryStatus.PENDING if reason and delivery.next_attempt_at is None:
+            return reason[0].lower() + reason[1:]
         case DeliveryStatus.PENDING if delivery.attempt_count:
             again = f"it is tried again at {output.moment(delivery.next_attempt_at)}"
             return f"{again}: {reason}" if reason else again
         case DeliveryStatus.PENDING:
-            return "it waits to be sent"
+            return f"it waits to be sent: {reason}" if reason else "it waits to be sent"
     return reason or delivery.status.value
 
 

@@ -19,6 +19,9 @@ from app.settings import Settings
 #: Those above `RELAY_MAX_CONNECTIONS` are answered 503, which takes a connection; so there may be
 #: so many times as many.
 _REFUSED_TOO = 2
+#: Seconds within which a server that stops finishes its requests; the worker inside gets its grace
+#: after that, and whoever stops the process waits for the sum.
+LONGEST_REQUESTS = 10
 #: Open files that are no connections of senders or to targets: libraries, logs, the database.
 _OTHER_FILES = 256
 
@@ -41,7 +44,7 @@ def server_config(
         "limit_concurrency": settings.max_connections,
         "timeout_keep_alive": settings.keep_alive_timeout,
         "backlog": listening.BACKLOG,
-        "timeout_graceful_shutdown": math.ceil(settings.grace),
+        "timeout_graceful_shutdown": math.ceil(min(settings.grace, LONGEST_REQUESTS)),
     }
     return uvicorn.Config(app, **given | options)
 

@@ -33,7 +33,7 @@ class DeliveryView:
 
     `target` is the target's name, None when it was removed; `event_type` is None when the event
     was removed.
-    `next_attempt_at` is set while the delivery is pending.
+    `next_attempt_at` is set while the delivery is pending, unless another one must be over first.
     `replay_id` is the replay that made it.
     """
 
@@ -79,7 +79,7 @@ def status_of(record: DeliveryRecord) -> DeliveryStatus:
 def view(record: DeliveryRecord) -> DeliveryView:
     """The delivery as the operator sees it."""
     status = status_of(record)
-    held = status is DeliveryStatus.HELD
+    pending = status is DeliveryStatus.PENDING
     return DeliveryView(
         id=record.id,
         event_id=record.event_id,
@@ -87,15 +87,23 @@ def view(record: DeliveryRecord) -> DeliveryView:
         target_id=record.target_id,
         target=record.target,
         status=status,
-        reason=_why_held(record) if held else record.reason,
+        reason=_reason(record, status),
         attempt_count=record.attempts,
-        next_attempt_at=_next_attempt(record) if status is DeliveryStatus.PENDING else None,
+        next_attempt_at=_next_attempt(record) if pending and not record.behind else None,
         external_id=record.external_id,
         first_delivery_id=record.first_delivery_id,
         replay_id=record.replay_id,
         created_at=from_micros(record.created_at),
         finished_at=None if record.finished_at is None else from_micros(record.finished_at),
     )
+
+
+def _reason(record: DeliveryRecord, status: DeliveryStatus) -> str | None:
+    if status is DeliveryStatus.HELD:
+        return _why_held(record)
+    if status is DeliveryStatus.PENDING and record.behind:
+        return f"It waits for {record.behind}, which comes first for the same subject."
+    return record.reason
 
 
 def _why_held(record: DeliveryRecord) -> str:

@@ -25,6 +25,7 @@ from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.enrichment import Enrichment
 from app.services.events import DeferredEvent, StoredEvents
+from app.services.giving_back import give_back
 from app.services.grants import Grants
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
@@ -128,10 +129,9 @@ class Dispatch:
         late = await self._lateness.settle(ordered) if ordered else {}
         return [replace(t, event=late[t.claimed.id]) if t.claimed.id in late else t for t in tasks]
 
-    async def release_all(self) -> int:
-        """Give back what this worker still holds; answers how many."""
-        now = to_micros(self._clock())
-        return await self._database.write(lambda c: claim.release(c, self._owner, now))
+    async def release_all(self, cut: Sequence[ClaimedDelivery] = ()) -> int:
+        """Give back what this worker still holds, `cut` while being sent; answers how many."""
+        return await self._database.write(lambda c: give_back(c, self._owner, cut, self._clock()))
 
     def _take(
         self, connection: WriteConnection, free: int

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from app.store.claim import ReadyTarget
 
 _MICROS = 1_000_000
+#: Clocks of two workers differ by less.
+_MOST_AHEAD = 60 * _MICROS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ def allowance(target: ReadyTarget, now: int, batch: int = 1) -> Allowance:
     if target.per_second is None:
         return Allowance(target.id, free, None, batch)
     depth = max(1.0, target.per_second)
+    if target.refilled_at - now > _MOST_AHEAD:
+        # The clock was set back: the target must not wait until it is that late again.
+        return Allowance(target.id, min(free, int(depth) * batch), depth, batch)
     passed = max(0, now - target.refilled_at) / _MICROS
     tokens = min(depth, target.tokens + passed * target.per_second)
     return Allowance(target.id, min(free, int(tokens) * batch), tokens, batch)

@@ -222,6 +222,19 @@ def next_due(connection: WriteConnection, now: int) -> int | None:
     return None if found is None else int(found)
 
 
+def held_by(connection: WriteConnection, owner: str) -> set[str]:
+    """The ids of what `owner` holds."""
+    return set(
+        connection.execute(
+            sa.text(
+                "SELECT delivery_id FROM queue"
+                " WHERE lease_owner = :owner AND lease_until IS NOT NULL"
+            ),
+            {"owner": owner},
+        ).scalars()
+    )
+
+
 def release(connection: WriteConnection, owner: str, now: int) -> int:
     """Give back everything `owner` holds, due at once and not counted; answers how many."""
     return connection.execute(

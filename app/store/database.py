@@ -15,6 +15,7 @@ from typing import NewType, TypeVar
 import sqlalchemy as sa
 
 from app.domain.errors import StoreUnavailable
+from app.store.trouble import Trouble
 
 ReadConnection = NewType("ReadConnection", sa.Connection)
 WriteConnection = NewType("WriteConnection", ReadConnection)
@@ -28,6 +29,9 @@ class Database:
 
     dialect: str
     url: sa.URL
+
+    def __init__(self) -> None:
+        self.trouble = Trouble()
 
     async def read(self, work: Callable[[ReadConnection], T]) -> T:
         """Run `work` in a read-only transaction. Raises StoreUnavailable."""
@@ -63,9 +67,14 @@ class Database:
         """Close all connections."""
         raise NotImplementedError
 
+    def _away(self, error: BaseException, *, writing: bool = True) -> StoreUnavailable:
+        """What a sender is told when the database refuses; the cause goes into the log."""
+        self.trouble.met(error, writing=writing)
+        return unavailable(error)
+
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """What a sender is told when the database does not answer; the cause stays in the log."""
+    """What a sender is told when the database does not answer, and no more than that."""
     failure = StoreUnavailable(
         "The store is not available; nothing was stored. Send the request again.",
         headers=_RETRY_AFTER,

@@ -23,6 +23,7 @@ class DeliveryRecord:
     `event_type` is None when the event is gone, `target` and what follows it when the target is.
     `due_at` is None when the delivery is not in the queue, `lease_until` when nobody holds it.
     `throttled_until` is until when its target is left alone.
+    `behind` is the delivery that has to be over first, where the target is ordered.
     """
 
     id: str
@@ -43,6 +44,7 @@ class DeliveryRecord:
     finished_at: int | None
     due_at: int | None
     lease_until: int | None
+    behind: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,20 @@ class AttemptRecord:
     exchanges: Sequence[dict[str, Any]]
 
 
+_ahead = queue.alias("ahead")
+#: The first in the queue of the same subject, if it is another one: what a claim looks for.
+_BEHIND = (
+    sa.select(_ahead.c.delivery_id)
+    .where(
+        _ahead.c.target_id == queue.c.target_id,
+        _ahead.c.subject == queue.c.subject,
+        _ahead.c.delivery_id < queue.c.delivery_id,
+    )
+    .order_by(_ahead.c.delivery_id)
+    .limit(1)
+    .correlate(queue)
+    .scalar_subquery()
+)
 _COLUMNS = (
     deliveries.c.id,
     deliveries.c.event_id,
@@ -94,6 +110,7 @@ _COLUMNS = (
     deliveries.c.finished_at,
     queue.c.due_at,
     queue.c.lease_until,
+    _BEHIND.label("behind"),
 )
 _ATTEMPT_COLUMNS = (
     attempts.c.id,

@@ -8,12 +8,17 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.store.database import Database, ReadConnection, T, WriteConnection, unavailable
+from app.store.database import Database, ReadConnection, T, WriteConnection
 
 _RELAXED_CONNECTIONS = 2
 _TRIES = 3
 # serialization_failure and deadlock_detected: nothing was done, and a repeat may succeed.
 _VICTIM = frozenset({"40001", "40P01"})
+#: Classes of SQLSTATE that say nothing about the statement: connections, resources (a full disk,
+#: too many connections), an administrator's hand (a server that stops or starts), the system.
+_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
+#: read_only_sql_transaction: the server has become, or always was, a replica.
+_AWAY_STATES = frozenset({"25006"})
 
 
 class PostgreSQLDatabase(Database):
@@ -22,6 +27,7 @@ class PostgreSQLDatabase(Database):
     dialect = "postgresql"
 
     def __init__(self, url: sa.URL, pool_size: int) -> None:
+        super().__init__()
         self.url = url
         self.engine = _pool(url, pool_size, {})
         # A connection of its own saves each claim the round trip that would say so.
@@ -30,36 +36,46 @@ class PostgreSQLDatabase(Database):
 
     async def read(self, work: Callable[[ReadConnection], T]) -> T:
         """Run `work` in a transaction that is rolled back."""
-        return await self._run(lambda c: work(ReadConnection(c)), commit=False)
+        return await self._run(
+            lambda c: work(ReadConnection(c)), self.engine, commit=False, writing=False
+        )
 
     async def write(self, work: Callable[[WriteConnection], T], *, durable: bool = True) -> T:
         """Run `work` and commit; again when the database chose it as the victim of a deadlock."""
-        engine = self.engine if durable else self._relaxed
-        for left in reversed(range(_TRIES)):
-            try:
-                return await self._run(
-                    lambda c: work(WriteConnection(ReadConnection(c))), commit=True, engine=engine
-                )
-            except sa.exc.DBAPIError as error:
-                if not left or getattr(error.orig, "sqlstate", None) not in _VICTIM:
-                    raise
-        raise RuntimeError("a write neither ended nor failed")
+        return await self._write(work, self.engine if durable else self._relaxed, commit=True)
 
     async def write_once(self, work: Callable[[WriteConnection], T]) -> T:
         """Run `work` without a transaction around its one statement."""
-        return await self._run(
-            lambda c: work(WriteConnection(ReadConnection(c))), commit=False, engine=self._single
-        )
+        return await self._write(work, self._single, commit=False)
+
+    async def _write(
+        self, work: Callable[[WriteConnection], T], engine: AsyncEngine, *, commit: bool
+    ) -> T:
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._run(
+                    lambda c: work(WriteConnection(ReadConnection(c))),
+                    engine,
+                    commit=commit,
+                    writing=True,
+                )
+            except sa.exc.DBAPIError as error:
+                if _sqlstate(error) not in _VICTIM:
+                    raise
+                if not left:
+                    raise self._away(error, writing=True) from error
+        raise RuntimeError("a write neither ended nor failed")
 
     async def _run(
         self,
         work: Callable[[sa.Connection], T],
+        engine: AsyncEngine,
         *,
         commit: bool,
-        engine: AsyncEngine | None = None,
+        writing: bool,
     ) -> T:
         try:
-            async with (engine or self.engine).connect() as connection:
+            async with engine.connect() as connection:
                 result = await connection.run_sync(work)
                 if commit:
                     await _commit(connection)
@@ -73,16 +89,26 @@ class PostgreSQLDatabase(Database):
             asyncpg.InterfaceError,
             OSError,
         ) as error:
-            raise unavailable(error) from error
+            raise self._away(error, writing=writing) from error
         except sa.exc.DBAPIError as error:
-            if error.connection_invalidated:
-                raise unavailable(error) from error
+            if _is_away(error):
+                raise self._away(error, writing=writing) from error
             raise
 
     async def close(self) -> None:
         """Close the pools."""
         await self.engine.dispose()
         await self._relaxed.dispose()
+
+
+def _is_away(error: sa.exc.DBAPIError) -> bool:
+    """True for what SQLAlchemy does not tell apart from a mistake in the statement."""
+    state = _sqlstate(error)
+    return error.connection_invalidated or state in _AWAY_STATES or state[:2] in _AWAY_CLASSES
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def _pool(url: sa.URL, size: int, server_settings: dict[str, str]) -> AsyncEngine:

@@ -18,14 +18,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.store.database import Database, ReadConnection, T, WriteConnection, unavailable
+from app.store.database import Database, ReadConnection, T, WriteConnection
+from app.store.sqlite_files import OpenedFiles
 
 _READERS = 4
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01
 _BUSY_TRIES = int(_BUSY_SECONDS / _BUSY_PAUSE)
 _PRIMARY_CODE = 0xFF
-_UNAVAILABLE = (sa.exc.OperationalError, sqlite3.OperationalError, OSError)
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class SQLiteDatabase(Database):
@@ -34,6 +35,7 @@ class SQLiteDatabase(Database):
     dialect = "sqlite"
 
     def __init__(self, url: sa.URL) -> None:
+        super().__init__()
         self.url = url
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -54,14 +56,17 @@ class SQLiteDatabase(Database):
         self._turn = asyncio.Lock()
         self._writer: sa.Connection | None = None
         self._synchronous = ""
+        self._files = OpenedFiles(url.database)
 
     async def read(self, work: Callable[[ReadConnection], T]) -> T:
         """Run `work` on a snapshot, in a thread."""
         future = asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
         try:
             return await asyncio.shield(future)
-        except _UNAVAILABLE as error:
-            raise unavailable(error) from error
+        except Exception as error:
+            if _is_away(error):
+                raise self._away(error, writing=False) from error
+            raise
 
     def _read(self, work: Callable[[ReadConnection], T]) -> T:
         with self.engine.connect() as connection:
@@ -80,10 +85,12 @@ class SQLiteDatabase(Database):
         try:
             result = work(WriteConnection(ReadConnection(connection)))
         except BaseException as error:
-            _undo(connection)
-            self._turn.release()
-            if isinstance(error, _UNAVAILABLE):
-                raise unavailable(error) from error
+            try:
+                _undo(connection)
+            finally:
+                self._turn.release()
+            if _is_away(error):
+                raise self._away(error) from error
             raise
         await self._end_turn(lambda: _commit(connection))
         return result
@@ -98,7 +105,8 @@ class SQLiteDatabase(Database):
                 await self._turn.acquire()
                 return await self._begun(durable=durable)
         except TimeoutError as error:
-            raise unavailable(error) from error
+            locked = TimeoutError(f"the file was locked for {_BUSY_SECONDS} seconds")
+            raise self._away(locked) from error
 
     async def _begun(self, *, durable: bool) -> sa.Connection:
         """The writing connection, inside a transaction; the turn is given back on a failure."""
@@ -106,11 +114,13 @@ class SQLiteDatabase(Database):
             connection = self._writer or await self._open_writer()
             await self._begin(connection, "FULL" if durable else "NORMAL")
         except BaseException as error:
-            if self._writer is not None:
-                _undo(self._writer)
-            self._turn.release()
-            if isinstance(error, _UNAVAILABLE):
-                raise unavailable(error) from error
+            try:
+                if self._writer is not None:
+                    _undo(self._writer)
+            finally:
+                self._turn.release()
+            if _is_away(error):
+                raise self._away(error) from error
             raise
         return connection
 
@@ -120,8 +130,10 @@ class SQLiteDatabase(Database):
         future.add_done_callback(lambda _: self._turn.release())
         try:
             return await asyncio.shield(future)
-        except _UNAVAILABLE as error:
-            raise unavailable(error) from error
+        except Exception as error:
+            if _is_away(error):
+                raise self._away(error) from error
+            raise
 
     async def _open_writer(self) -> sa.Connection:
         def connect() -> sa.Connection:
@@ -137,6 +149,7 @@ class SQLiteDatabase(Database):
         return self._writer
 
     async def _begin(self, connection: sa.Connection, synchronous: str) -> None:
+        self._files.require()
         driver = raw(connection)
         if synchronous != self._synchronous:
             driver.execute(f"PRAGMA synchronous={synchronous}")
@@ -151,6 +164,7 @@ class SQLiteDatabase(Database):
                 await asyncio.sleep(_BUSY_PAUSE)
             else:
                 connection.begin()
+                self._files.remember()
                 return
 
     async def close(self) -> None:
@@ -161,6 +175,15 @@ class SQLiteDatabase(Database):
         self._writing.shutdown()
         self._reading.shutdown()
         self.engine.dispose()
+
+
+def _is_away(error: BaseException) -> bool:
+    """True when the file, not the statement, is the matter."""
+    if isinstance(error, sa.exc.OperationalError | sqlite3.OperationalError | OSError):
+        return True
+    cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+    code = getattr(cause, "sqlite_errorcode", 0)
+    return isinstance(cause, sqlite3.DatabaseError) and code & _PRIMARY_CODE in _BROKEN
 
 
 def _work(connection: sa.Connection, work: Callable[[WriteConnection], T]) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -16,12 +17,14 @@ from app.domain.clock import Clock, to_micros
 from app.domain.errors import RelayError, StoreUnavailable
 from app.services.dispatch import Claim, Dispatch, Result, Task
 from app.services.record import Recorder
+from app.store.claim import ClaimedDelivery
 
 _log = structlog.get_logger(__name__)
 _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
 _RECORD_RETRY_SECONDS = 0.5
-_RECORD_TRIES = 60
+#: Ten minutes: a database that is restarted or moved meanwhile must not cost a second sending.
+_RECORD_TRIES = 1200
 
 
 class Dispatcher:
@@ -33,7 +36,9 @@ class Dispatcher:
         self._clock = clock
         self._slots = slots
         self._in_flight = 0
-        self._running: set[asyncio.Task[None]] = set()
+        # What each task holds.
+        self._running: dict[asyncio.Task[None], Sequence[ClaimedDelivery]] = {}
+        self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -51,7 +56,8 @@ class Dispatcher:
         while not self._stopping:
             self._wake.clear()
             try:
-                pause = await self._round()
+                async with self._claiming:
+                    pause = await self._round()
             except RelayError as error:
                 _log.warning("dispatcher.store_unavailable", error=error.detail, cause=error.cause)
                 pause = _LONGEST_SLEEP
@@ -65,14 +71,21 @@ class Dispatcher:
         """Claim nothing more, let what runs finish within `grace` seconds, give back the rest."""
         self._stopping = True
         self._wake.set()
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                # A claim under way is given back below, unsent.
+                async with self._claiming:
+                    pass
+                while self._running:
+                    await asyncio.wait(self._running)
+        late = dict(self._running)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
         await self._recorder.drain()
-        released = await self._dispatch.release_all()
+        cut = [claimed for held in late.values() for claimed in held]
+        released = await self._dispatch.release_all(cut)
         if released:
             _log.info("dispatcher.released", deliveries=released)
 
@@ -83,6 +96,8 @@ class Dispatcher:
         if free < max(1, self._slots // 4):
             return _LONGEST_SLEEP
         claimed = await self._dispatch.claim(free)
+        if self._stopping:
+            return 0.0
         self._start(claimed)
         if claimed.count >= free:
             return 0.0
@@ -105,17 +120,17 @@ class Dispatcher:
     def _start(self, claimed: Claim) -> None:
         self._in_flight += claimed.count
         for group in claimed.groups:
-            self._spawn(self._carry_out(group), len(group))
+            self._spawn(self._carry_out(group), [task.claimed for task in group])
         if claimed.results:
-            self._spawn(self._record(claimed.results), len(claimed.results))
+            self._spawn(self._record(claimed.results), [r.claimed for r in claimed.results])
 
-    def _spawn(self, work: Coroutine[Any, Any, None], count: int) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], held: Sequence[ClaimedDelivery]) -> None:
         task = asyncio.create_task(work)
-        self._running.add(task)
+        self._running[task] = held
 
         def done(finished: asyncio.Task[None]) -> None:
-            self._running.discard(finished)
-            self._in_flight -= count
+            del self._running[finished]
+            self._in_flight -= len(held)
             self._wake.set()
 
         task.add_done_callback(done)

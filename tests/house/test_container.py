@@ -12,6 +12,7 @@ import container_files
 import pytest
 import relay_commands
 
+from app.cli.server_config import LONGEST_REQUESTS
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,7 +192,7 @@ def test_a_service_waits_for_the_migration_and_may_finish_its_work(name):
     assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert service["depends_on"]["postgres"] == {"condition": "service_healthy"}
     grace = int(service["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["grace"].default
+    assert grace > LONGEST_REQUESTS + Settings.model_fields["grace"].default
 
 
 def test_the_migration_waits_for_a_healthy_database_and_runs_once():

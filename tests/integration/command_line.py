@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import CapturingLogger
 from typer.testing import CliRunner, Result
 
 from app.cli import session
 from app.cli.main import cli
+from app.store import trouble
 from app.store.opening import open_database
 from tests import databases
 
@@ -54,6 +56,8 @@ def open_command_line(
     monkeypatch.chdir(folder)
     # The log would go on to write to a stream that ends with the command.
     monkeypatch.setattr(session, "configure_logging", lambda *_: None)
+    # Without it the store's own lines would stand among what a command prints.
+    monkeypatch.setattr(trouble, "_log", CapturingLogger())
     environment = {
         "RELAY_DATABASE_URL": url,
         "RELAY_DATA_DIR": str(folder),

@@ -14,6 +14,7 @@ from app.store import results, steering, tables
 from app.store.results import Settled
 from tests import rows
 from tests.integration.edge import Edge, edge, found
+from tests.integration.world import payment
 
 NO_DELIVERY = "dlv_" + "0" * 26
 STATUSES = ("pending", "in_flight", "succeeded", "failed", "skipped", "held", "cancelled")
@@ -345,3 +346,22 @@ async def test_a_queue_row_that_another_transaction_holds_counts_as_in_flight(no
         )
         await other.rollback()
     assert done is False
+
+
+async def test_a_delivery_that_waits_for_another_of_its_subject_names_it(node, api):
+    first = await one_delivery(node, ordered=True)
+    for number in (7, 8):
+        await node.world.send(payment(number))
+    shown = (await api.get("/v1/deliveries", params={"status": "pending"})).json()["items"]
+    third, second, head = shown
+    assert head["id"] == first
+    assert head["reason"] is None
+    assert head["next_attempt_at"] is not None
+    for follower in (second, third):
+        assert follower["reason"] == (
+            f"It waits for {first}, which comes first for the same subject."
+        )
+        assert follower["next_attempt_at"] is None
+        assert await show(api, follower["id"]) | {"attempts": []} == follower | {"attempts": []}
+    await settle(node, first, "succeeded")
+    assert (await show(api, second["id"]))["reason"] is None

@@ -45,6 +45,11 @@ def test_a_clock_that_went_back_takes_no_tokens_away():
     assert allowance(ready(per_second=4, tokens=3.0, refilled_at=SECOND), now=0).tokens == 3.0
 
 
+def test_a_clock_that_was_set_back_for_long_does_not_starve_a_target():
+    hour_ahead = ready(per_second=4, tokens=0.0, refilled_at=3600 * SECOND)
+    assert allowance(hour_ahead, now=0) == Allowance("tgt_a", 4, 4.0)
+
+
 def test_the_modest_are_served_in_full_and_the_rest_share_equally():
     wanted = [
         Allowance("big", 100, None),

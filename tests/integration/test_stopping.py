@@ -1,0 +1,105 @@
+"""A worker that stops, and one whose database is away: nothing is sent twice, nothing goes unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain.errors import StoreUnavailable
+from app.worker import dispatcher as dispatcher_module
+from app.worker.dispatcher import Dispatcher
+from tests.integration.world import World, payment
+
+
+def dispatcher(world: World) -> Dispatcher:
+    return Dispatcher(world.dispatch, world.recorder, world.clock, slots=10)
+
+
+async def arranged(world: World, count: int) -> None:
+    await world.source()
+    await world.target()
+    for number in range(count):
+        await world.send(payment(number))
+
+
+async def test_what_is_claimed_while_a_worker_stops_is_given_back_unsent(world: World):
+    await arranged(world, 3)
+    worker = dispatcher(world)
+    claim, claimed, go_on = world.dispatch.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow_claim(free: int) -> Any:
+        found = await claim(free)
+        claimed.set()
+        await go_on.wait()
+        return found
+
+    world.dispatch.claim = slow_claim
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await claimed.wait()
+        stopping = asyncio.create_task(worker.stop(grace=5))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await stopping
+        await running
+    assert world.sender.sent == []
+    # The next worker takes them at once: no lease has to end first.
+    world.dispatch.claim = claim
+    await world.work()
+    assert len(world.sender.sent) == 3
+    assert {d.status for d in await world.deliveries()} == {"succeeded"}
+
+
+async def test_an_attempt_that_was_cut_off_by_a_stop_stands_in_the_log(world: World):
+    await arranged(world, 1)
+    started = asyncio.Event()
+
+    async def send(_request: httpx.Request, **_: Any) -> httpx.Response:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.sender.send = send
+    worker = dispatcher(world)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await started.wait()
+        await worker.stop(grace=0.1)
+        await running
+    [delivery] = await world.deliveries()
+    assert (delivery.status, delivery.attempt_count) == ("pending", 0)
+    _, [attempt] = await world.browse.delivery(delivery.id)
+    assert attempt.outcome == "lost"
+    assert "whether it was received is unknown" in attempt.reason
+
+
+async def test_a_result_outlives_a_database_that_is_away_for_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher_module, "_RECORD_RETRY_SECONDS", 0)
+    await arranged(world, 1)
+    record, refusals, written = world.recorder.record, 0, asyncio.Event()
+
+    def away(result: Any) -> Any:
+        nonlocal refusals
+        if refusals < 400:
+            refusals += 1
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(StoreUnavailable("away"))
+            return future
+        future = record(result)
+        future.add_done_callback(lambda _: written.set())
+        return future
+
+    world.recorder.record = away
+    worker = dispatcher(world)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
+        await written.wait()
+    await worker.stop(grace=1)
+    await running
+    assert [d.status for d in await world.deliveries()] == ["succeeded"]
+    assert len(world.sender.sent) == 1
