@@ -18,7 +18,8 @@ import math
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 #: Longest id, in characters; leaves room for the subject's prefix in a column of 255.
 ID_LIMIT = 128
@@ -37,6 +38,9 @@ _EXACT_FLOAT = 2**53
 #: A float that prints this short has no noise.
 _SHORT_FLOAT = 10
 _ZERO = Decimal(0)
+#: No amount of the right form is longer.
+_LONGEST_AMOUNT = 64
+NumberT = TypeVar("NumberT", int, float)
 _NOUGHT = "0000-00-00"
 _DATE_LENGTH = 10
 _LOCAL_LENGTH = len("2026-11-23 19:09:31")
@@ -77,29 +81,43 @@ def amount(value: Any) -> Decimal | None:
     so that reading it would be a guess.
     """
     if type(value) is str:
-        written = value.strip()
-        if not written:
-            return None
-        if _AMOUNT.fullmatch(written) is None:
-            raise ImpossibleValue("must be a plain decimal number such as 59.99")
-        return _plain(written)
+        # What is long is long for its spaces; nothing of any length is remembered.
+        return _written_amount(value if len(value) <= _LONGEST_AMOUNT else value.strip())
     if type(value) is int:
-        if not -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
-            raise ImpossibleValue("must be an amount below 1000000000000000")
-        return Decimal(value)
+        return Decimal(_bounded(value))
     if type(value) is float:
-        # Infinity and nan fail this test as well.
-        if not -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
-            raise ImpossibleValue("must be an amount below 1000000000000000")
-        shortest = repr(value)
-        if len(shortest) <= _SHORT_FLOAT and "e" not in shortest:
-            return Decimal(shortest.removesuffix(".0")) or _ZERO
-        # A sum of floats carries noise far behind the point (0.30000000000000004): no money has it.
-        # From the shortest form, not from the float: 9403530830.94 is that, not …830.940001.
-        return _plain(f"{Decimal(shortest):.6f}")
+        return _float_amount(value)
     if _is_nothing(value):
         return None
     raise _unexpected("a decimal number", value)
+
+
+# Prices repeat, and a decimal is dear to make.
+@lru_cache(maxsize=4096)
+def _written_amount(value: str) -> Decimal | None:
+    written = value.strip()
+    if not written:
+        return None
+    if _AMOUNT.fullmatch(written) is None:
+        raise ImpossibleValue("must be a plain decimal number such as 59.99")
+    return _plain(written)
+
+
+@lru_cache(maxsize=4096)
+def _float_amount(value: float) -> Decimal:
+    shortest = repr(_bounded(value))
+    if len(shortest) <= _SHORT_FLOAT and "e" not in shortest:
+        return Decimal(shortest.removesuffix(".0")) or _ZERO
+    # A sum of floats carries noise far behind the point (0.30000000000000004): no money has it.
+    # From the shortest form, not from the float: 9403530830.94 is that, not …830.940001.
+    return _plain(f"{Decimal(shortest):.6f}")
+
+
+def _bounded(value: NumberT) -> NumberT:
+    # Infinity and nan fail this test as well.
+    if not -_AMOUNT_LIMIT < value < _AMOUNT_LIMIT:
+        raise ImpossibleValue("must be an amount below 1000000000000000")
+    return value
 
 
 def moment(value: Any) -> datetime | None:
@@ -168,9 +186,9 @@ def text(value: Any) -> str | None:
     destination takes it.
     """
     if type(value) is str:
-        if "\0" in value:
-            value = value.replace("\0", "")
-        found = value.strip() if value.isascii() else _clean(value, "a text")
+        if value.isascii() and "\0" not in value and len(value) <= TEXT_LIMIT:
+            return value.strip() or None
+        found = _clean(value.replace("\0", ""), "a text")
         return (found if len(found) <= TEXT_LIMIT else found[:TEXT_LIMIT]) or None
     if _is_nothing(value):
         return None

@@ -25,7 +25,7 @@ def envelope_of(event: Event) -> dict[str, Any]:
 
 def kept_form(event: Event, *, data_is_body: bool) -> bytes:
     """The envelope as it is stored; without the data where the stored body is just these."""
-    return strict_json.write(_members(event, _GAP if data_is_body else event.data))
+    return strict_json.write_in_utc(_members(event, _GAP if data_is_body else event.data))
 
 
 def filled(kept: bytes, body: bytes) -> bytes:

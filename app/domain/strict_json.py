@@ -93,6 +93,14 @@ def write(value: Any) -> bytes:
     return orjson.dumps(value, _write_other, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
+def write_in_utc(value: Any) -> bytes:
+    """Like `write`, for datetimes that are in UTC already, as those of events are: twice as fast.
+
+    One of another zone would be written with its offset, one without a zone as it is.
+    """
+    return orjson.dumps(value, _write_other, orjson.OPT_UTC_Z)
+
+
 def verbatim(document: bytes) -> Any:
     """A value that `write` puts down as these bytes, unread: they must be JSON, or a mark to find."""
     return orjson.Fragment(document)
@@ -117,9 +125,8 @@ def rfc3339(moment: datetime) -> str:
 
 
 def _write_other(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        number = _as_double(value) if value.is_finite() else None
-        return str(value) if number is None else number
+    if type(value) is Decimal:
+        return _number_or_text(value)
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, date):
@@ -130,10 +137,10 @@ def _write_other(value: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _as_double(value: Decimal) -> float | None:
-    """The double that prints as the decimal, None for a decimal that no double is; prices repeat."""
-    number = float(value)
-    return number if Decimal(repr(number)) == value else None
+def _number_or_text(value: Decimal) -> float | str:
+    """The double that prints as the decimal, or its digits where no double does; prices repeat."""
+    number = float(value) if value.is_finite() else None
+    return number if number is not None and Decimal(repr(number)) == value else str(value)
 
 
 def _count_keys(value: Any) -> int:
