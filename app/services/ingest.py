@@ -63,7 +63,7 @@ class Ingest:
         self._configuration = configuration
         self._clock = clock
         self._arrived = arrived
-        self._batcher: Batcher[_Intake, Receipt] = Batcher(self._flush)
+        self._batcher: Batcher[_Intake, Receipt] = Batcher(self._flush, most=database.most_together)
 
     async def accept(self, source_name: str, request: RawRequest) -> Receipt:
         """Store what a sender sent; returns after the commit.

@@ -64,7 +64,9 @@ def _read(source: BoundSource, request: RawRequest) -> tuple[Reading, bool]:
 
 def require_plain(request: RawRequest) -> None:
     """Refuse a body that is compressed. Raises UnsupportedEncoding."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if "content-encoding" not in request.headers:
+        return
+    encoding = request.headers["content-encoding"].strip().lower()
     if encoding not in {"identity", ""}:
         raise UnsupportedEncoding(
             f"Content-Encoding {encoding[:40]!r} is not undone here; send the body uncompressed."
@@ -72,6 +74,8 @@ def require_plain(request: RawRequest) -> None:
 
 
 def _require_json(content_type: str) -> None:
+    if content_type == "application/json":
+        return
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in _JSON_TYPES and not media_type.endswith("+json"):
         raise UnsupportedMediaType(
@@ -81,7 +85,9 @@ def _require_json(content_type: str) -> None:
 
 def hop_of(request: RawRequest) -> int:
     """How many relays the request has been through. Raises RelayLoop past MOST_HOPS."""
-    text = request.headers.get("relay-hop", "")
+    text = request.headers.get("relay-hop")
+    if text is None:
+        return 0
     hop = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0  # noqa: PLR2004  three digits are plenty
     if hop > MOST_HOPS:
         raise RelayLoop(

@@ -29,6 +29,8 @@ class Database:
 
     dialect: str
     url: sa.URL
+    #: How many events are best stored in one transaction, where more are waiting.
+    most_together: int
 
     def __init__(self) -> None:
         self.trouble = Trouble()

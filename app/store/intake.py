@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 from app.domain import strict_json
 from app.domain.record import record
@@ -84,14 +86,16 @@ _DELIVERIES = ("id", "event_id", "target_id", "status", "reason", "attempts", "c
 _QUEUE = ("delivery_id", "target_id", "event_id", "subject", "due_at", "fence", "attempts", "single")  # fmt: skip
 
 # One statement, one round trip, one commit: it does nothing when the routes have moved ($1), and
-# stores an event only where its dedupe key is new. $2 events, $3 bodies in the same order, $4 key
-# and fingerprint of each (64 bytes), $5 deliveries, $6 now, $7 envelopes.
+# stores an event only where its dedupe key is new. $2 events, $3 their bodies and envelopes one
+# after the other (an array of them would have to be joined), $4 key and fingerprint of each (64
+# bytes), $5 deliveries, $6 now.
 _STORE_POSTGRESQL = """
 WITH input AS (
   SELECT * FROM json_to_recordset($2::json) AS t (
     id varchar, source_id varchar, source varchar, kind varchar, type varchar, subject varchar,
     test boolean, external_id varchar, hop smallint, occurred_at bigint, received_at bigint,
-    content_type varchar, headers text, dedupe_expires_at bigint, keyed boolean, n integer)
+    content_type varchar, headers text, dedupe_expires_at bigint, keyed boolean, n integer,
+    start integer, middle integer, stop integer)
   WHERE (SELECT version FROM routing_version WHERE id = 1) = $1::bigint
 ), remembered AS (
   INSERT INTO dedupe (source_id, key, fingerprint, event_id, expires_at)
@@ -110,9 +114,9 @@ WITH input AS (
     received_at FROM input JOIN fresh ON fresh.event_id = input.id
 ), bodies AS (
   INSERT INTO event_bodies (event_id, content_type, headers, body, envelope)
-  SELECT input.id, content_type, headers, b.body, b.envelope FROM input
-  JOIN fresh ON fresh.event_id = input.id
-  JOIN unnest($3::bytea[], $7::bytea[]) WITH ORDINALITY AS b (body, envelope, position) ON b.position = input.n + 1
+  SELECT id, content_type, headers, substr($3::bytea, start, middle - start),
+    CASE WHEN stop > middle THEN substr($3::bytea, middle, stop - middle) END
+  FROM input JOIN fresh ON fresh.event_id = input.id
 ), wanted AS (
   SELECT d.* FROM json_to_recordset($5::json) AS d (
     id varchar, event_id varchar, target_id varchar, subject varchar, created_at bigint,
@@ -183,11 +187,19 @@ def _store_postgresql(
     version: int,
     now: int,
 ) -> dict[Key, Known] | None:
-    rows = [
-        {name: getattr(event, name) for name in _JSON_EVENT}
-        | {"keyed": event.dedupe_key is not None, "n": position}
-        for position, event in enumerate(events)
-    ]
+    rows: list[dict[str, Any]] = []
+    pieces: list[bytes] = []
+    start = 1
+    for position, event in enumerate(events):
+        row = {name: getattr(event, name) for name in _JSON_EVENT}
+        row["keyed"], row["n"] = event.dedupe_key is not None, position
+        envelope = event.envelope or b""
+        middle = start + len(event.body)
+        stop = middle + len(envelope)
+        row["start"], row["middle"], row["stop"] = start, middle, stop
+        start = stop
+        rows.append(row)
+        pieces += event.body, envelope
     keys = b"".join(
         [
             (e.dedupe_key + e.fingerprint) if e.dedupe_key and e.fingerprint else _NO_KEY
@@ -197,11 +209,10 @@ def _store_postgresql(
     values = (
         version,
         strict_json.write(rows).decode(),
-        [event.body for event in events],
+        b"".join(pieces),
         keys,
         strict_json.write(deliveries).decode(),
         now,
-        [event.envelope for event in events],
     )
     seen, fresh, _ = connection.exec_driver_sql(_STORE_POSTGRESQL, values).one()
     if seen != version:
@@ -224,6 +235,8 @@ def _remember_sqlite(
     rows = [
         (e.source_id, e.dedupe_key, e.fingerprint, e.id, e.dedupe_expires_at, now) for e in events
     ]
+    # In the order of the table: neighbours share a page.
+    rows.sort(key=itemgetter(0, 1))
     if driver.executemany(_REMEMBER_SQLITE, rows).rowcount == len(rows):
         return {}
     known: dict[Key, Known] = {}

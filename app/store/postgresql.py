@@ -25,6 +25,9 @@ class PostgreSQLDatabase(Database):
     """PostgreSQL over asyncpg."""
 
     dialect = "postgresql"
+    #: As much as goes into the socket's buffer in one piece; the rest of a longer message waits for
+    #: the event loop to come round, while the server waits for it.
+    most_together = 64
 
     def __init__(self, url: sa.URL, pool_size: int) -> None:
         super().__init__()

@@ -33,6 +33,8 @@ class SQLiteDatabase(Database):
     """A SQLite file in WAL mode."""
 
     dialect = "sqlite"
+    #: The disk is waited for once a transaction, and by everybody.
+    most_together = 500
 
     def __init__(self, url: sa.URL) -> None:
         super().__init__()
@@ -235,7 +237,7 @@ def _prepare(connection: Any, _record: Any) -> None:
         "cache_size=-8000",
         "journal_size_limit=67108864",
         # Pages that many transactions change are written back to the file less often.
-        "wal_autocheckpoint=4000",
+        "wal_autocheckpoint=16000",
     ):
         try:
             connection.execute(f"PRAGMA {pragma}")
