@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from app.store import schema
+from tests.browser.chromium import browser
 from tests.security.real_server import RealServer
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 #: What ReDoc would load from its maker; the page does without.
 LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
 
 def shown(server: RealServer, path: str, profile: Path) -> tuple[str, list[str]]:
     """The page when its scripts have run, and what the browser refused to load for it."""
-    assert BROWSER is not None
     done = subprocess.run(
         [
-            BROWSER,
+            browser(),
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

@@ -12,11 +12,9 @@ import pytest
 
 from app.store import schema
 from app.store.intake import ORIGIN_HEADER
-from tests.browser.chromium import BROWSER, Page, opened
+from tests.browser.chromium import Page, opened
 from tests.captured import captured
 from tests.security.real_server import ADMIN_KEY, RealServer
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 TARGET = {
     "name": "tool",
