@@ -74,8 +74,8 @@ def ingest(database_url: str, place: Path, count: int, targets: int) -> float:
         return float(load.rate)
 
 
-def drain(database_url: str, place: Path, count: int, targets: int) -> tuple[float, float]:
-    """Deliveries a second of one worker process, and of the bare loop to the same sink."""
+def drain(database_url: str, place: Path, count: int, targets: int) -> tuple[float, float, float]:
+    """Deliveries a second of one worker process, and of the two bare loops to the same sink."""
     sink = Sink()
     try:
         with relay(database_url, place, "--no-worker") as process:
@@ -94,7 +94,8 @@ def drain(database_url: str, place: Path, count: int, targets: int) -> tuple[flo
         process.client.close()
         assert report["count"] == count, report
         after = uvloop.run(yardsticks.bare_loop(sink.port, count, body, _IN_FLIGHT))
-        return report["rate"], (before + after) / 2
+        session = uvloop.run(yardsticks.session_loop(sink.port, count, body, _IN_FLIGHT))
+        return report["rate"], (before + after) / 2, session
     finally:
         sink.stop()
 
@@ -181,10 +182,7 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
             found["ingest_1_history"] = fresh(ingest, options.count, 1, past=options.history)
         found["bare_route"] = (found["bare_route"] + bare_route(options.count)) / 2
     if "drain" in options.only:
-        found["drain_1"], found["bare_loop_1"] = fresh(drain, options.count, 1)
-        found["drain_5"], found["bare_loop_5"] = fresh(drain, options.count, 5)
-        if options.history:
-            found["drain_1_history"], _ = fresh(drain, options.count, 1, past=options.history)
+        found |= _drains(fresh, options)
     if "latency" in options.only:
         found["latency"] = fresh(latencies, options.seconds)
     if "batches" in options.only:
@@ -194,6 +192,18 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
         }
     if options.waiting:
         found["resident_mebibytes"] = fresh(memory, options.waiting)
+    return found
+
+
+def _drains(fresh: Callable[..., Any], options: argparse.Namespace) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for targets in (1, 5):
+        drained, bare, session = fresh(drain, options.count, targets)
+        found[f"drain_{targets}"] = drained
+        found[f"bare_loop_{targets}"] = bare
+        found[f"session_loop_{targets}"] = session
+    if options.history:
+        found["drain_1_history"], *_ = fresh(drain, options.count, 1, past=options.history)
     return found
 
 
@@ -209,7 +219,9 @@ def _show(found: dict[str, Any]) -> None:
             ("ingest_5", "bare_route"),
             ("ingest_1_history", "ingest_1"),
             ("drain_1", "bare_loop_1"),
+            ("drain_1", "session_loop_1"),
             ("drain_5", "bare_loop_5"),
+            ("drain_5", "session_loop_5"),
             ("drain_1_history", "drain_1"),
         ):
             if what in values:
