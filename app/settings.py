@@ -153,7 +153,7 @@ class Settings(BaseSettings):
         25.0, ge=0, le=300, description="Seconds a stopping worker lets running attempts finish."
     )
     max_in_flight: int = Field(
-        400, ge=1, le=10_000, description="Most attempts at one time per worker process."
+        600, ge=1, le=10_000, description="Most attempts at one time per worker process."
     )
     retention_days: int = Field(
         30, ge=1, le=3650, description="Days that settled events, bodies and attempts are kept."

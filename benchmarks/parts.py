@@ -149,7 +149,7 @@ class Relay:
             "name": name,
             "connector": "webhook",
             "settings": {"url": f"http://127.0.0.1:{port}/"},
-            "max_in_flight": 400,
+            "max_in_flight": 600,
         }
         made = self.client.post("/v1/targets", json=body | values)
         made.raise_for_status()
