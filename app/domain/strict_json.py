@@ -125,7 +125,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def _write_other(value: Any) -> Any:
-    if type(value) is Decimal:
+    if isinstance(value, Decimal):
         return _number_or_text(value)
     if isinstance(value, datetime):
         return rfc3339(value)

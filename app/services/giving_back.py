@@ -25,20 +25,21 @@ def give_back(
     """
     now = to_micros(moment)
     held = claim.held_by(connection, owner)
-    unsaid = [_cut_attempt(one, owner, now) for one in cut if one.id in held]
+    unsaid = [lost_attempt(one.id, one.attempts, owner, _CUT, now) for one in cut if one.id in held]
     results.insert_attempts(connection, unsaid)
     return claim.release(connection, owner, now)
 
 
-def _cut_attempt(cut: ClaimedDelivery, owner: str, now: int) -> NewAttempt:
+def lost_attempt(delivery_id: str, attempts: int, worker: str, reason: str, now: int) -> NewAttempt:
+    """The line of the log for an attempt whose end nobody saw; `attempts` were counted before it."""
     return NewAttempt(
-        delivery_id=cut.id,
+        delivery_id=delivery_id,
         id=new_id("att"),
-        number=cut.attempts + 1,
+        number=attempts + 1,
         outcome="lost",
-        reason=_CUT,
+        reason=reason,
         started_at=now,
         duration_micros=0,
-        worker=owner,
+        worker=worker,
         exchanges="[]",
     )

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import structlog
 
 from app.domain.clock import Clock, to_micros
-from app.domain.ids import new_id
+from app.services.giving_back import lost_attempt
 from app.store import claim, results, upkeep
 from app.store.database import Database, WriteConnection
-from app.store.results import NewAttempt
 from app.store.upkeep import LostLease
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +43,10 @@ class Upkeep:
 
         def work(connection: WriteConnection) -> list[LostLease]:
             lost = upkeep.take_back(connection, now, owners)
-            results.insert_attempts(connection, [_lost_attempt(one, now) for one in lost])
+            attempts = [
+                lost_attempt(one.delivery_id, one.attempts, one.owner, _LOST, now) for one in lost
+            ]
+            results.insert_attempts(connection, attempts)
             return lost
 
         lost = await self._database.write(work)
@@ -66,17 +68,3 @@ class Upkeep:
         """Remove what is older than the retention; answers how many rows this round."""
         before = to_micros(self._clock()) - self._retention
         return await self._database.write(lambda c: upkeep.remove_old(c, before))
-
-
-def _lost_attempt(lost: LostLease, now: int) -> NewAttempt:
-    return NewAttempt(
-        delivery_id=lost.delivery_id,
-        id=new_id("att"),
-        number=lost.attempts + 1,
-        outcome="lost",
-        reason=_LOST,
-        started_at=now,
-        duration_micros=0,
-        worker=lost.owner,
-        exchanges="[]",
-    )

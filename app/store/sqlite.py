@@ -24,7 +24,6 @@ from app.store.sqlite_files import OpenedFiles
 _READERS = 4
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01
-_BUSY_TRIES = int(_BUSY_SECONDS / _BUSY_PAUSE)
 _PRIMARY_CODE = 0xFF
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -156,12 +155,13 @@ class SQLiteDatabase(Database):
         if synchronous != self._synchronous:
             driver.execute(f"PRAGMA synchronous={synchronous}")
             self._synchronous = synchronous
-        for left in reversed(range(_BUSY_TRIES)):
+        # Whoever takes the turn bounds how long.
+        while True:
             try:
                 driver.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
-                if not busy or not left:
+                if not busy:
                     raise
                 await asyncio.sleep(_BUSY_PAUSE)
             else:

@@ -112,7 +112,7 @@ async def test_another_process_that_writes_is_waited_for_without_stopping_the_lo
 
 
 async def test_a_lock_that_is_never_given_back_is_a_store_that_is_away(sqlite_url, monkeypatch):
-    monkeypatch.setattr("app.store.sqlite._BUSY_TRIES", 3)
+    monkeypatch.setattr("app.store.sqlite._BUSY_SECONDS", 0.1)
     database = await opened(sqlite_url)
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -129,7 +129,8 @@ async def test_those_who_wait_for_the_same_lock_give_up_together(sqlite_url, mon
     database = await opened(sqlite_url)
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    async with asyncio.timeout(1):
+    # One after the other they would take three seconds.
+    async with asyncio.timeout(2.5):
         waiting = [getattr(database, way)(note("never")) for way in WAYS * 3]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [StoreUnavailable] * len(answers)

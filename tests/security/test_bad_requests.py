@@ -9,25 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from app.store import schema
 from tests.captured import captured
-from tests.security.real_server import BODY_LIMIT, RealServer, chunk, written
+from tests.security.real_server import BODY_LIMIT, chunk, written
 
 JSON = "content-type: application/json"
 CHUNKED = "transfer-encoding: chunked"
 GOOD = captured("payment_received").raw_body
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[RealServer]:
-    import asyncio  # noqa: PLC0415  to migrate before the server has a loop
-
-    folder = tmp_path_factory.mktemp("relay")
-    made = RealServer(folder)
-    asyncio.run(schema.migrate(made.runtime.database))
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -5,14 +5,11 @@ Reference B7: 5, 6, 31-38, 40, and the list of bad input that the relay was orde
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from app.store import schema
-from tests.security.real_server import Answer, RealServer, written
+from tests.security.real_server import Answer, written
 
 JSON = "content-type: application/json"
 DEEP = b'{"a":' * 1000 + b"1" + b"}" * 1000
@@ -53,15 +50,6 @@ UNREADABLE = {
     "two documents": Bad(b"{} {}", 400, "unreadable-body", "line 1, column 4"),
     "a wrong field": Bad(b'{"payment_id":{"a":1}}', 422, "invalid-payload", "#/payment_id"),
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    made = RealServer(tmp_path_factory.mktemp("relay"))
-    asyncio.run(schema.migrate(made.runtime.database))
-    made.start()
-    yield made
-    made.stop()
 
 
 def problem(answer: Answer, status: int, slug: str) -> dict:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from app.store import schema
-from tests.security.real_server import RealServer, written
+from tests.security.real_server import written
 
 ALIVE = written("GET", "/health/live", body=None)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    made = RealServer(tmp_path_factory.mktemp("relay"))
-    asyncio.run(schema.migrate(made.runtime.database))
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from app.store import schema
 from tests.captured import captured
 from tests.security.real_server import Connection, RealServer, chunk, written
 
@@ -29,15 +26,6 @@ WEBSOCKET = (
 OFFERS = pytest.mark.parametrize("offer", [HTTP2, WEBSOCKET], ids=["http2", "websocket"])
 GOOD = captured("payment_received").raw_body
 ALIVE = written("GET", "/health/live", body=None)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    made = RealServer(tmp_path_factory.mktemp("relay"))
-    asyncio.run(schema.migrate(made.runtime.database))
-    made.start()
-    yield made
-    made.stop()
 
 
 def stored(server: RealServer, made: Connection) -> bytes:
