@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,9 @@ import structlog
 
 from app.domain import strict_json
 from app.domain.clock import Clock, to_micros
-from app.domain.errors import RelayError
 from app.domain.ids import new_id
 from app.domain.outcome import OutcomeKind
 from app.services import news
-from app.services.batching import Batcher
 from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Result
 from app.services.planning import Plan
@@ -43,7 +40,7 @@ class _Batch:
 
 
 class Recorder:
-    """Writes results and answers once they are committed.
+    """Writes results, as many as there are in one transaction.
 
     `observe` is called with every result and verdict that counted; `arrived` when news were queued.
     """
@@ -70,17 +67,9 @@ class Recorder:
         self._observe = observe
         self._last_success: dict[str, int] = {}
         self._throttles: dict[str, int] = {}
-        self._batcher: Batcher[Result, None] = Batcher(self._flush)
 
-    def record(self, result: Result) -> asyncio.Future[None]:
-        """Write one result; the future ends after the commit. Raises StoreUnavailable."""
-        return self._batcher.put(result)
-
-    async def drain(self) -> None:
-        """Wait until everything is written."""
-        await self._batcher.drain()
-
-    async def _flush(self, batch: Sequence[Result]) -> Sequence[RelayError | None]:
+    async def record(self, batch: Sequence[Result]) -> None:
+        """Write results, all or none of them. Raises StoreUnavailable."""
         targets = self._configuration.current.targets
         judged = [
             (
@@ -104,7 +93,6 @@ class Recorder:
             self._arrived()
         for result, ruling in judged:
             self._observe(result, ruling)
-        return [None] * len(batch)
 
     def _is_simple(self, result: Result, ruling: Verdict, now: int) -> bool:
         """True when a result asks for nothing beside its own rows: the common case by far."""

@@ -7,24 +7,33 @@ falls due, or for a second at most: wake-ups are hints, and losing one costs lat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
 
 import structlog
 
 from app.domain.clock import Clock, to_micros
-from app.domain.errors import RelayError, StoreUnavailable
-from app.services.dispatch import Claim, Dispatch, Result, Task
+from app.domain.errors import RelayError
+from app.services.dispatch import Claim, Dispatch, Task
 from app.services.record import Recorder
-from app.store.claim import ClaimedDelivery
+from app.worker.recording import Recording
 
 _log = structlog.get_logger(__name__)
 _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
-_RECORD_RETRY_SECONDS = 0.5
-#: Ten minutes: a database that is restarted or moved meanwhile must not cost a second sending.
-_RECORD_TRIES = 1200
+#: How many deliveries are started before the answers to others are looked at. All of a claim at
+#: once would make one turn of the event loop of it, during which nothing is recorded or claimed.
+_BURST = 16
+
+
+@dataclass(slots=True, eq=False)
+class _Sending:
+    """A group whose request is under way."""
+
+    group: Sequence[Task]
+    task: asyncio.Task[None] | None = None
 
 
 class Dispatcher:
@@ -32,12 +41,13 @@ class Dispatcher:
 
     def __init__(self, dispatch: Dispatch, recorder: Recorder, clock: Clock, *, slots: int) -> None:
         self._dispatch = dispatch
-        self._recorder = recorder
         self._clock = clock
         self._slots = slots
         self._in_flight = 0
-        # What each task holds.
-        self._running: dict[asyncio.Task[None], Sequence[ClaimedDelivery]] = {}
+        self._recording = Recording(recorder, self._ended)
+        # Claimed, and not started yet.
+        self._ahead: deque[Sequence[Task]] = deque()
+        self._running: set[_Sending] = set()
         self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -71,20 +81,22 @@ class Dispatcher:
         """Claim nothing more, let what runs finish within `grace` seconds, give back the rest."""
         self._stopping = True
         self._wake.set()
+        # What was not started, and a claim under way, are given back below, unsent.
+        self._ahead.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                # A claim under way is given back below, unsent.
                 async with self._claiming:
                     pass
                 while self._running:
-                    await asyncio.wait(self._running)
-        late = dict(self._running)
-        for task in late:
+                    await asyncio.wait(_tasks(self._running))
+                await self._recording.drain()
+        late = set(self._running)
+        for task in _tasks(late):
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=1)
-        await self._recorder.drain()
-        cut = [claimed for held in late.values() for claimed in held]
+            await asyncio.wait(_tasks(late), timeout=1)
+        cut = [task.claimed for sending in late for task in sending.group]
+        cut += await self._recording.stop()
         released = await self._dispatch.release_all(cut)
         if released:
             _log.info("dispatcher.released", deliveries=released)
@@ -119,36 +131,32 @@ class Dispatcher:
 
     def _start(self, claimed: Claim) -> None:
         self._in_flight += claimed.count
-        for group in claimed.groups:
-            self._spawn(self._carry_out(group), [task.claimed for task in group])
         if claimed.results:
-            self._spawn(self._record(claimed.results), [r.claimed for r in claimed.results])
+            self._recording.put(claimed.results)
+        starting = bool(self._ahead)
+        self._ahead.extend(claimed.groups)
+        if not starting:
+            self._start_some()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], held: Sequence[ClaimedDelivery]) -> None:
-        task = asyncio.create_task(work)
-        self._running[task] = held
+    def _start_some(self) -> None:
+        """Start a few, and the next once the event loop has looked at what came in meanwhile."""
+        for _ in range(min(_BURST, len(self._ahead))):
+            group = self._ahead.popleft()
+            sending = _Sending(group)
+            sending.task = asyncio.create_task(self._carry_out(sending))
+            self._running.add(sending)
+        if self._ahead:
+            asyncio.get_running_loop().call_soon(self._start_some)
 
-        def done(finished: asyncio.Task[None]) -> None:
-            del self._running[finished]
-            self._in_flight -= len(held)
-            self._wake.set()
+    async def _carry_out(self, sending: _Sending) -> None:
+        results = await self._dispatch.carry_out(sending.group)
+        self._running.discard(sending)
+        self._recording.put(results)
 
-        task.add_done_callback(done)
+    def _ended(self, count: int) -> None:
+        self._in_flight -= count
+        self._wake.set()
 
-    async def _carry_out(self, group: Sequence[Task]) -> None:
-        await self._record(await self._dispatch.carry_out(group))
 
-    async def _record(self, results: Sequence[Result]) -> None:
-        """Write results; a store that is away is asked again until the lease runs out."""
-        for _ in range(_RECORD_TRIES):
-            try:
-                for recorded in [self._recorder.record(result) for result in results]:
-                    await recorded
-            except StoreUnavailable:
-                await asyncio.sleep(_RECORD_RETRY_SECONDS)
-            except Exception:  # noqa: BLE001  logged; the lease brings the delivery back
-                _log.exception("dispatcher.unrecorded", deliveries=[r.claimed.id for r in results])
-                return
-            else:
-                return
-        _log.error("dispatcher.results_lost", deliveries=[r.claimed.id for r in results])
+def _tasks(running: Iterable[_Sending]) -> list[asyncio.Task[None]]:
+    return [sending.task for sending in running if sending.task is not None]

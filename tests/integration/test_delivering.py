@@ -283,10 +283,10 @@ async def test_a_result_that_comes_too_late_is_logged_but_decides_nothing(world:
     fresh = await other.claim(10)
     world.sender.script = [httpx.Response(400)]
     (late_result,) = await world.dispatch.carry_out(late.groups[0])
-    await world.recorder.record(late_result)
+    await world.recorder.record([late_result])
     assert (await only(world)).status == "in_flight"
     (fresh_result,) = await other.carry_out(fresh.groups[0])
-    await world.recorder.record(fresh_result)
+    await world.recorder.record([fresh_result])
     delivery = await only(world)
     assert delivery.status == "succeeded"
     assert "stale" in [attempt.outcome for attempt in await attempts(world, delivery.id)]

@@ -251,7 +251,7 @@ async def test_a_worker_of_an_earlier_claim_cannot_end_a_delivery_that_was_queue
     await api.post(f"/v1/deliveries/{delivery_id}/retry")
     assert stale.fence not in {0, (await in_queue(node, delivery_id)).fence}
     late = await node.world.dispatch.carry_out(claimed.groups[0])
-    await node.world.recorder.record(late[0])
+    await node.world.recorder.record(late)
     delivery = await show(api, delivery_id)
     assert delivery["status"] == "pending"
     assert delivery["attempts"][-1]["outcome"] == "stale"

@@ -158,7 +158,7 @@ async def test_a_result_that_comes_after_the_deletion_changes_nothing(world):
     await world.targets.delete(target_id)
     for group in claimed.groups:
         for result in await world.dispatch.carry_out(group):
-            await world.recorder.record(result)
+            await world.recorder.record([result])
     assert [delivery.status for delivery in await world.deliveries()] == ["cancelled"]
 
 

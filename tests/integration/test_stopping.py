@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.errors import StoreUnavailable
 from app.worker import dispatcher as dispatcher_module
+from app.worker import recording
 from app.worker.dispatcher import Dispatcher
 from tests.integration.world import World, payment
 
@@ -53,6 +54,33 @@ async def test_what_is_claimed_while_a_worker_stops_is_given_back_unsent(world: 
     assert {d.status for d in await world.deliveries()} == {"succeeded"}
 
 
+async def test_what_was_claimed_and_not_started_when_a_worker_stops_is_given_back_unsent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher_module, "_BURST", 1)
+    await arranged(world, 8)
+    worker = dispatcher(world)
+    stopping: list[asyncio.Task[None]] = []
+
+    async def send(_request: httpx.Request, **_: Any) -> httpx.Response:
+        if not stopping:
+            stopping.append(asyncio.create_task(worker.stop(grace=5)))
+        return httpx.Response(200)
+
+    world.sender.send = send
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await running
+        await stopping[0]
+    found = await world.deliveries()
+    sent = [d for d in found if d.status == "succeeded"]
+    unsent = [d for d in found if d.status == "pending"]
+    assert 1 <= len(sent) < 8
+    assert len(sent) + len(unsent) == 8
+    # Nothing was lost under way: they were never on it.
+    assert [list((await world.browse.delivery(d.id))[1]) for d in unsent] == [[]] * len(unsent)
+
+
 async def test_an_attempt_that_was_cut_off_by_a_stop_stands_in_the_log(world: World):
     await arranged(world, 1)
     started = asyncio.Event()
@@ -79,20 +107,17 @@ async def test_an_attempt_that_was_cut_off_by_a_stop_stands_in_the_log(world: Wo
 async def test_a_result_outlives_a_database_that_is_away_for_minutes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(dispatcher_module, "_RECORD_RETRY_SECONDS", 0)
+    monkeypatch.setattr(recording, "_RETRY_SECONDS", 0)
     await arranged(world, 1)
     record, refusals, written = world.recorder.record, 0, asyncio.Event()
 
-    def away(result: Any) -> Any:
+    async def away(results: Any) -> None:
         nonlocal refusals
         if refusals < 400:
             refusals += 1
-            future = asyncio.get_running_loop().create_future()
-            future.set_exception(StoreUnavailable("away"))
-            return future
-        future = record(result)
-        future.add_done_callback(lambda _: written.set())
-        return future
+            raise StoreUnavailable("away")
+        await record(results)
+        written.set()
 
     world.recorder.record = away
     worker = dispatcher(world)

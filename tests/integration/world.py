@@ -190,7 +190,7 @@ class World:
             for group in claimed.groups:
                 results += await self.dispatch.carry_out(group)
             for result in results:
-                await self.recorder.record(result)
+                await self.recorder.record([result])
             done += results
         return done
 
