@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -11,10 +11,33 @@ from app.domain.ids import new_id
 from app.store import intake, tables, targets
 from app.store.database import ReadConnection, WriteConnection
 from app.store.intake import NewDelivery, NewEvent
+from app.store.results import Ending
 from app.store.targets import TargetRecord
 
 NOW = 1_795_435_200_000_000
 SECOND = 1_000_000
+
+
+def ending(delivery_id: str, fence: int, **values: Any) -> Ending:
+    """What became of a claim, without a line in the log; it waits where no `status` is given."""
+    fields: Ending = {
+        "delivery_id": delivery_id,
+        "fence": fence,
+        "status": None,
+        "reason": "",
+        "attempts": 1,
+        "external_id": None,
+        "first_delivery_id": None,
+        "due_at": None,
+        "single": False,
+        "attempt_id": None,
+        "number": 1,
+        "outcome": "delivered",
+        "started_at": NOW,
+        "duration_micros": 0,
+        "exchanges": "[]",
+    }
+    return fields | cast("Ending", values)
 
 
 def target(connection: WriteConnection, target_id: str = "tgt_a", **values: Any) -> str:

@@ -18,6 +18,7 @@ from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, Targ
 from app.connectors.classify import Rule, classify
 from app.connectors.mapping import no_mapping, unusable_mapping
 from app.connectors.settings import CaCertificate, ConnectorSettings
+from app.connectors.whole_request import WholeRequest
 from app.domain import strict_json
 from app.domain.envelope import envelope_of
 from app.domain.expressions import ExpressionError
@@ -124,11 +125,9 @@ class Webhook(Connector[WebhookSettings]):
     def _request(self, assignment: Assignment, body: bytes, content_type: bytes) -> httpx.Request:
         timestamp = int(assignment.now.timestamp())
         signature = sign(assignment.message_id, timestamp, body, self.target.signing_keys)
-        # A stream and complete headers spare httpx from working them out: 4 µs instead of 16.
-        request = httpx.Request(
-            "POST",
+        return WholeRequest(
             self._url,
-            headers=[
+            [
                 *self._headers,
                 (b"content-type", content_type),
                 (b"content-length", b"%d" % len(body)),
@@ -138,10 +137,8 @@ class Webhook(Connector[WebhookSettings]):
                 (b"relay-hop", b"%d" % (assignment.event.hop + 1)),
                 *self._trace(assignment.event),
             ],
-            stream=httpx.ByteStream(body),
+            body,
         )
-        request.read()
-        return request
 
     def _trace(self, event: Event) -> tuple[tuple[bytes, bytes], ...]:
         if event.trace is None or self._traced:

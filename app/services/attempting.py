@@ -19,6 +19,7 @@ _EXCERPT = 4096
 #: Stands in the log for a reply that holds a token, or may.
 _WITHHELD = "(not kept: the reply to a request for a token)"
 _SHOWN_HEADERS = ("content-type", "retry-after", "location")
+_SHOWN_NAMES = frozenset(name.encode() for name in _SHOWN_HEADERS)
 EndT = TypeVar("EndT")
 
 
@@ -106,11 +107,12 @@ def _answered(request: httpx.Request, response: httpx.Response, masking: Masking
 
 def _shown_headers(response: httpx.Response, masking: Masking) -> dict[str, str]:
     # Looking each up by its name costs more than to look at all there are, which are few.
-    named = {name.lower() for name, _ in response.headers.raw}
+    if _SHOWN_NAMES.isdisjoint([name.lower() for name, _ in response.headers.raw]):
+        return {}
     return {
         name: masking.header(name, response.headers[name])
         for name in _SHOWN_HEADERS
-        if name.encode() in named
+        if name in response.headers
     }
 
 

@@ -7,15 +7,13 @@ by the recorder.
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from app.connectors.base import Assignment
-from app.domain.clock import Clock, from_micros, to_micros
+from app.domain.clock import Clock, to_micros
 from app.domain.errors import RelayError
 from app.domain.grant import Grant
 from app.domain.model import Event
@@ -24,12 +22,13 @@ from app.domain.record import record
 from app.services.attempting import Sender, drive, outcomes
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.enrichment import Enrichment
-from app.services.events import DeferredEvent, StoredEvents
+from app.services.events import StoredEvents
 from app.services.giving_back import give_back
 from app.services.grants import Grants
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
 from app.services.slots import allowance, share
+from app.services.task import Task, assignment_of, grouped, is_forced
 from app.store import claim, effects
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
@@ -38,17 +37,6 @@ from app.store.effects import Reservation
 _log = structlog.get_logger(__name__)
 _MICROS = 1_000_000
 _EFFECT_WAIT_SECONDS = 2.0
-_DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
-
-
-@record(frozen=True, slots=True)
-class Task:
-    """A claimed delivery with its target and event, ready to be sent."""
-
-    claimed: ClaimedDelivery
-    target: BoundTarget
-    event: Event
-    effect: str | None = None
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -121,7 +109,7 @@ class Dispatch:
         tasks, results = self._prepare(taken)
         reserved, waiting = await self._reserve(tasks)
         current = await self._brought_up_to_date(reserved)
-        return Claim(_grouped(current), [*results, *waiting], len(taken), next_due)
+        return Claim(grouped(current), [*results, *waiting], len(taken), next_due)
 
     async def _brought_up_to_date(self, tasks: list[Task]) -> list[Task]:
         """What comes late must not bring an older plan back, where order counts."""
@@ -202,7 +190,7 @@ class Dispatch:
             owner = owners[task.target.id, task.effect] if task.effect else None
             if owner is None or owner.delivery_id == task.claimed.id:
                 free.append(task)
-            elif owner.done and _is_forced(task.claimed):
+            elif owner.done and is_forced(task.claimed):
                 # Carried out once more; who did it first stays on record.
                 free.append(replace(task, effect=None))
             else:
@@ -237,11 +225,20 @@ class Dispatch:
             attempted=attempted,
         )
 
-    async def carry_out(self, group: Sequence[Task]) -> list[Result]:
-        """Send one group: a single delivery, or a batch of one target. Never raises."""
-        enrichment, target = self._enrichment, group[0].target
-        if enrichment is None or not enrichment.concerns(target):
-            return await self._send(group)
+    def carry_out(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
+        """Send one group: a single delivery, or a batch of one target. Never raises.
+
+        Like `_send`, it hands the coroutine on: each one more costs every delivery.
+        """
+        enrichment = self._enrichment
+        if enrichment is None or not enrichment.concerns(group[0].target):
+            return self._send(group)
+        return self._complete_and_send(enrichment, group)
+
+    async def _complete_and_send(
+        self, enrichment: Enrichment, group: Sequence[Task]
+    ) -> list[Result]:
+        target = group[0].target
         completed = await enrichment.complete(target, [(t.claimed, t.event) for t in group])
         results = await self._send(
             [replace(task, event=one.event) for task, one in zip(group, completed, strict=True)]
@@ -251,23 +248,27 @@ class Dispatch:
             for result, one in zip(results, completed, strict=True)
         ]
 
-    async def _send(self, group: Sequence[Task]) -> list[Result]:
+    def _send(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
+        if group[0].target.connector.uses_grant:
+            return self._send_with_grant(group)
+        return self._attempt(group, self._sender)
+
+    async def _send_with_grant(self, group: Sequence[Task]) -> list[Result]:
         target = group[0].target
-        if not target.connector.uses_grant:
-            return await self._carry_out(group, self._sender)
         async with self._grants.lend(target.id, self._sender, self._elapsed) as loan:
-            results = await self._carry_out(group, loan, loan.grant)
+            results = await self._attempt(group, loan, loan.grant)
             await loan.settle([result.outcome for result in results], results[0].exchanges)
         return results
 
-    async def _carry_out(
+    async def _attempt(
         self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
     ) -> list[Result]:
-        started_at = to_micros(self._clock())
+        now = self._clock()
+        started_at = to_micros(now)
         start = self._elapsed()
         target = group[0].target
         connector = target.connector
-        assignments = [assignment_of(task, started_at, grant) for task in group]
+        assignments = [assignment_of(task, now, grant) for task in group]
         flow = (
             connector.deliver(assignments[0])
             if len(group) == 1
@@ -282,6 +283,7 @@ class Dispatch:
             ca_certificate=target.ca_certificate,
             elapsed=self._elapsed,
         )
+        duration_micros = int((self._elapsed() - start) * _MICROS)
         ended = outcomes(attempted.end, len(group))
         # One bad record must not hold up the rest: a batch refused as a whole is driven one by one.
         refused = ended is None and attempted.end.kind is OutcomeKind.REJECTED
@@ -290,7 +292,7 @@ class Dispatch:
                 claimed=task.claimed,
                 outcome=attempted.end if ended is None else ended[position],
                 started_at=started_at,
-                duration_micros=int((self._elapsed() - start) * _MICROS),
+                duration_micros=duration_micros,
                 exchanges=attempted.exchanges,
                 event=task.event,
                 effect=task.effect,
@@ -301,50 +303,5 @@ class Dispatch:
         ]
 
 
-def assignment_of(task: Task, started_at: int, grant: Grant | None = None) -> Assignment:
-    """What a connector is given to carry a task out."""
-    claimed = task.claimed
-    named = f"{claimed.event_id}:{claimed.target_id}:deliver"
-    if _is_forced(claimed):
-        named += f":{claimed.id}"
-    return Assignment(
-        event=task.event,
-        body=claimed.body,
-        content_type=claimed.content_type,
-        message_id="msg" + (claimed.repeats_id or claimed.id)[3:],
-        dedupe_id=""
-        if task.target.connector.kind == "webhook"
-        else str(uuid.uuid5(_DEDUPE_NAMESPACE, named)),
-        attempt=claimed.attempts + 1,
-        now=from_micros(started_at),
-        remembered_id=claimed.remembered_id,
-        grant=grant,
-        envelope=task.event.envelope() if isinstance(task.event, DeferredEvent) else None,
-    )
-
-
-def _is_forced(claimed: ClaimedDelivery) -> bool:
-    """Whether a replay is to be taken for something new: with ids of its own, effects included."""
-    return claimed.repeats_id == claimed.id
-
-
 def _batch_size(target: BoundTarget | None) -> int:
     return 1 if target is None else target.connector.limits.batch_size
-
-
-def _grouped(tasks: Sequence[Task]) -> list[list[Task]]:
-    groups: list[list[Task]] = []
-    open_groups: dict[tuple[str, str], list[Task]] = {}
-    for task in tasks:
-        connector = task.target.connector
-        size = connector.limits.batch_size
-        if size == 1 or task.claimed.single:
-            groups.append([task])
-            continue
-        key = (task.target.id, connector.batch_key(assignment_of(task, task.claimed.received_at)))
-        group = open_groups.get(key)
-        if group is None or len(group) >= size:
-            group = open_groups[key] = []
-            groups.append(group)
-        group.append(task)
-    return groups

@@ -69,7 +69,7 @@ class DeferredEvent(Event):
     event, since what was written down is no longer what that one says.
     """
 
-    __slots__ = ("_claimed", "_configuration")
+    __slots__ = ("_claimed", "_configuration", "_kept")
 
     def __new__(cls, **fields: Any) -> Event:  # type: ignore[misc]  # noqa: D102  see above
         return Event(**fields)
@@ -82,23 +82,28 @@ class DeferredEvent(Event):
         if kept is None or source is None or not kept.startswith(source.stamp):
             return None
         event = object.__new__(cls)
-        put = object.__setattr__
-        put(event, "_claimed", claimed)
-        put(event, "_configuration", configuration)
-        put(event, "id", claimed.event_id)
-        put(event, "type", claimed.type)
-        put(event, "source", claimed.source)
-        put(event, "test", claimed.test)
-        put(event, "subject", claimed.subject)
-        put(event, "hop", claimed.hop)
-        put(event, "trace", trace_of(_headers(claimed)))
-        put(event, "since", _NOTHING)
+        event._begin(claimed, configuration, kept[STAMP_BYTES:])
         return event
+
+    # Nothing of an event changes once it is made, says the type; this one is being made.
+    def _begin(
+        self: Any, claimed: ClaimedDelivery, configuration: Configuration, kept: bytes
+    ) -> None:
+        self._claimed = claimed
+        self._kept = kept
+        self._configuration = configuration
+        self.id = claimed.event_id
+        self.type = claimed.type
+        self.source = claimed.source
+        self.test = claimed.test
+        self.subject = claimed.subject
+        self.hop = claimed.hop
+        self.trace = trace_of(_headers(claimed)) if claimed.headers else None
+        self.since = _NOTHING
 
     def envelope(self) -> bytes:
         """What a webhook target is sent."""
-        claimed = self._claimed
-        return filled(claimed.envelope[STAMP_BYTES:], claimed.body)
+        return filled(self._kept, self._claimed.body)
 
     def __getattr__(self, name: str) -> Any:
         """A field that is not set yet, or never was one."""

@@ -31,10 +31,16 @@ class Masking:
             for form in _forms(secret)
         )
         self._masked = lru_cache(maxsize=16)(self._mask)
+        self._last: tuple[httpx.URL | None, str] = (None, "")
 
     def url(self, url: httpx.URL) -> str:
         """The URL with its secrets masked."""
-        return self._masked(str(url))
+        last, shown = self._last
+        # Most targets have one URL, and to write it down costs more than to see that it is this one.
+        if url is not last:
+            shown = self._masked(str(url))
+            self._last = (url, shown)
+        return shown
 
     def header(self, name: str, value: str) -> str:
         """A reply's header with secrets masked; a redirect repeats what stood in the request's URL."""

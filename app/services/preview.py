@@ -21,11 +21,11 @@ from app.domain.expressions import ExpressionError, variables_of
 from app.domain.ids import is_id, new_id
 from app.domain.model import Event
 from app.services.configuration import BoundTarget, Configuration, ConfigurationCache
-from app.services.dispatch import Task, assignment_of
 from app.services.events import DeferredEvent, read_stored
 from app.services.field_errors import refuse_one
 from app.services.planning import skip_reason
 from app.services.rehearsing import PreviewedRequest, rehearse
+from app.services.task import Task, assignment_of
 from app.store import rehearsals, targets
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, ReadConnection
@@ -121,9 +121,8 @@ class PreviewTarget:
         )
         if why_not:
             return Preview(**told, skipped=target.masking.text(why_not))
-        moment = to_micros(self._clock())
         sent = DeferredEvent.of(claimed, configuration) or event
-        shown = rehearse(target, assignment_of(Task(claimed, target, sent), moment))
+        shown = rehearse(target, assignment_of(Task(claimed, target, sent), self._clock()))
         nothing = shown.reason if not shown.requests else None
         return Preview(
             **told,

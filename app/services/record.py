@@ -19,7 +19,7 @@ from app.services.planning import Plan
 from app.services.verdict import FAILURES, TAKEN, Verdict, verdict
 from app.store import effects, intake, results, target_state, wakeups
 from app.store.database import Database, WriteConnection
-from app.store.results import NewAttempt, Postponed, Settled
+from app.store.results import Ending
 
 _log = structlog.get_logger(__name__)
 _MICROS = 1_000_000
@@ -115,9 +115,8 @@ class Recorder:
     def _write(self, connection: WriteConnection, batch: _Batch) -> None:
         batch.plans.clear()
         batch.disable.clear()
-        counted = results.write(
-            connection, _settled(batch), _postponed(batch), self._attempts(batch)
-        )
+        endings = [_ending(result, ruling, batch.now) for result, ruling in batch.judged]
+        counted = results.write(connection, endings, worker=self._owner, now=batch.now)
         if batch.simple:
             return
         results.hold_back_followers(connection, _followers(batch, counted))
@@ -133,23 +132,6 @@ class Recorder:
                 [delivery for plan in batch.plans for delivery in plan.deliveries],
             )
             wakeups.notify(connection)
-
-    def _attempts(self, batch: _Batch) -> list[NewAttempt]:
-        return [
-            NewAttempt(
-                delivery_id=result.claimed.id,
-                id=new_id("att"),
-                number=result.claimed.attempts + 1,
-                outcome=result.outcome.kind.value,
-                reason=result.outcome.reason[:_REASON],
-                started_at=result.started_at,
-                duration_micros=result.duration_micros,
-                worker=self._owner,
-                exchanges=strict_json.write(result.exchanges).decode(),
-            )
-            for result, _ in batch.judged
-            if result.attempted
-        ]
 
     def _effects(
         self, connection: WriteConnection, batch: _Batch, ours: list[tuple[Result, Verdict]]
@@ -278,45 +260,34 @@ class Recorder:
             self._arrived()
 
 
-def _settled(batch: _Batch) -> list[Settled]:
-    return [
-        Settled(
-            delivery_id=result.claimed.id,
-            fence=result.claimed.fence,
-            status=ruling.status,
-            reason=result.outcome.reason[:_REASON] or None,
-            attempts=ruling.attempts,
-            external_id=result.outcome.external_id,
-            first_delivery_id=result.first_delivery_id,
-            finished_at=batch.now,
-        )
-        for result, ruling in batch.judged
-        if ruling.status is not None
-    ]
+def _ending(result: Result, ruling: Verdict, now: int) -> Ending:
+    claimed, outcome, over = result.claimed, result.outcome, ruling.status is not None
+    return {
+        "delivery_id": claimed.id,
+        "fence": claimed.fence,
+        "status": ruling.status,
+        "reason": outcome.reason[:_REASON],
+        "attempts": ruling.attempts,
+        "external_id": outcome.external_id if over else None,
+        "first_delivery_id": result.first_delivery_id if over else None,
+        "due_at": None if over else _due_at(now, ruling),
+        "single": result.single or claimed.single,
+        "attempt_id": new_id("att") if result.attempted else None,
+        "number": claimed.attempts + 1,
+        "outcome": outcome.kind.value,
+        "started_at": result.started_at,
+        "duration_micros": result.duration_micros,
+        "exchanges": strict_json.write(result.exchanges).decode(),
+    }
 
 
-def _due_at(batch: _Batch, ruling: Verdict) -> int:
-    return batch.now + int(ruling.wait * _MICROS)
-
-
-def _postponed(batch: _Batch) -> list[Postponed]:
-    return [
-        Postponed(
-            delivery_id=result.claimed.id,
-            fence=result.claimed.fence,
-            due_at=_due_at(batch, ruling),
-            attempts=ruling.attempts,
-            reason=result.outcome.reason[:_REASON],
-            single=result.single or result.claimed.single,
-        )
-        for result, ruling in batch.judged
-        if ruling.status is None
-    ]
+def _due_at(now: int, ruling: Verdict) -> int:
+    return now + int(ruling.wait * _MICROS)
 
 
 def _followers(batch: _Batch, counted: set[str]) -> list[tuple[str, str, int]]:
     return [
-        (result.claimed.target_id, result.claimed.ordered_subject, _due_at(batch, ruling))
+        (result.claimed.target_id, result.claimed.ordered_subject, _due_at(batch.now, ruling))
         for result, ruling in batch.judged
         if ruling.status is None
         and result.claimed.ordered_subject is not None

@@ -11,7 +11,7 @@ Where order counts (`subject` is set), only the oldest delivery of a subject can
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -180,7 +180,7 @@ def take(
         rows = connection.exec_driver_sql(
             CLAIM_POSTGRESQL, (ids, counts, now, lease_until, owner, now)
         )
-        return [ClaimedDelivery._make(row) for row in rows]
+        return _claimed(rows)
     taken: list[str] = []
     for target, count in slots:
         found = connection.exec_driver_sql(
@@ -189,8 +189,12 @@ def take(
         taken += [row[0] for row in found]
     if not taken:
         return []
-    rows = connection.exec_driver_sql(_TAKEN_SQLITE, (_json_list(taken),))
-    return [ClaimedDelivery._make(row) for row in rows]
+    return _claimed(connection.exec_driver_sql(_TAKEN_SQLITE, (_json_list(taken),)))
+
+
+def _claimed(found: sa.CursorResult[Any]) -> list[ClaimedDelivery]:
+    # The driver's own rows: SQLAlchemy's would be made only to be taken apart.
+    return [ClaimedDelivery._make(row) for row in found.cursor.fetchall()]
 
 
 def _json_list(ids: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ Every change is fenced: it counts only while the queue still shows the claim it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from typing import TypedDict
 
 import sqlalchemy as sa
 
@@ -16,30 +16,30 @@ from app.store import bulk, tables
 from app.store.database import WriteConnection
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A delivery that is over."""
+class Ending(TypedDict):
+    """What became of one claim.
+
+    `status` is the delivery's final one, None where it waits until `due_at`; `single` keeps it out
+    of batches from then on.
+    `attempt_id` and what follows are the line of the log; it is None where nothing was sent.
+    `exchanges` is JSON text: as a part of the batch's own JSON it could hold no escaped null.
+    """
 
     delivery_id: str
     fence: int
-    status: str
-    reason: str | None
+    status: str | None
+    reason: str
     attempts: int
     external_id: str | None
     first_delivery_id: str | None
-    finished_at: int
-
-
-@record(frozen=True, slots=True, kw_only=True)
-class Postponed:
-    """A delivery that waits until `due_at`; `single` keeps it out of batches from now on."""
-
-    delivery_id: str
-    fence: int
-    due_at: int
-    attempts: int
-    reason: str
+    due_at: int | None
     single: bool
+    attempt_id: str | None
+    number: int
+    outcome: str
+    started_at: int
+    duration_micros: int
+    exchanges: str
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -58,13 +58,15 @@ class NewAttempt:
 
 
 # One statement for a whole batch: every change is made only where the claim is still this one's.
-# $1 what became of each claim, $2 the lines of the log; `status` is null where it waits.
+# $1 the endings, $2 the moment, $3 the worker.
+# It answers those that did not count: mostly none, where the others would be hundreds.
 _WRITE_POSTGRESQL = """
-WITH input AS (
+WITH input AS MATERIALIZED (
   SELECT * FROM json_to_recordset($1::json) AS t (
     delivery_id varchar, fence bigint, status varchar, reason text, attempts integer,
-    external_id varchar, first_delivery_id varchar, finished_at bigint, due_at bigint,
-    single boolean)
+    external_id varchar, first_delivery_id varchar, due_at bigint, single boolean,
+    attempt_id varchar, number integer, outcome varchar, started_at bigint,
+    duration_micros bigint, exchanges text)
 ), gone AS (
   DELETE FROM queue q USING input i
   WHERE q.delivery_id = i.delivery_id AND q.fence = i.fence AND i.status IS NOT NULL
@@ -77,52 +79,49 @@ WITH input AS (
 ), counted AS (
   SELECT delivery_id FROM gone UNION ALL SELECT delivery_id FROM back
 ), told AS (
-  UPDATE deliveries d SET status = coalesce(i.status, d.status), reason = i.reason,
+  UPDATE deliveries d SET status = coalesce(i.status, d.status), reason = nullif(i.reason, ''),
     attempts = i.attempts, external_id = i.external_id,
-    first_delivery_id = i.first_delivery_id, finished_at = i.finished_at
+    first_delivery_id = i.first_delivery_id,
+    finished_at = CASE WHEN i.status IS NOT NULL THEN $2::bigint END
   FROM input i JOIN counted c ON c.delivery_id = i.delivery_id WHERE d.id = i.delivery_id
 ), logged AS (
   INSERT INTO attempts (delivery_id, id, number, outcome, reason, started_at, duration_micros,
     worker, exchanges)
-  SELECT a.delivery_id, a.id, a.number,
-    CASE WHEN c.delivery_id IS NULL THEN 'stale' ELSE a.outcome END, a.reason, a.started_at,
-    a.duration_micros, a.worker, a.exchanges
-  FROM json_to_recordset($2::json) AS a (
-    delivery_id varchar, id varchar, number integer, outcome varchar, reason text,
-    started_at bigint, duration_micros bigint, worker varchar, exchanges text)
-  LEFT JOIN counted c ON c.delivery_id = a.delivery_id
+  SELECT i.delivery_id, i.attempt_id, i.number,
+    CASE WHEN c.delivery_id IS NULL THEN 'stale' ELSE i.outcome END, i.reason, i.started_at,
+    i.duration_micros, $3::varchar, i.exchanges
+  FROM input i LEFT JOIN counted c ON c.delivery_id = i.delivery_id
+  WHERE i.attempt_id IS NOT NULL
 )
-SELECT delivery_id FROM counted
+SELECT delivery_id FROM input EXCEPT SELECT delivery_id FROM counted
 """
 _HELD_SQLITE = (
     "SELECT delivery_id, fence FROM queue WHERE delivery_id IN (SELECT value FROM json_each(?))"
 )
 
 
-def _field(name: str) -> str:
-    return f"json_extract(value, '$.{name}')"
-
-
 def _set(*names: str) -> str:
-    return ", ".join(f"{name} = {_field(name)}" for name in names)
+    return ", ".join(
+        f"{name} = json_extract(value, '$[{place}]')" for place, name in enumerate(names, 1)
+    )
 
 
-# A batch is one JSON list, so that each change is one step of one statement.
-_LEAVE_SQLITE = (
-    f"DELETE FROM queue WHERE delivery_id IN (SELECT {_field('delivery_id')} FROM json_each(?))"  # noqa: S608  names of our own columns
-)
+# A batch is one JSON list of lists, the delivery's id first, so that each change is one step of one
+# statement.
+_ID_SQLITE = "json_extract(value, '$[0]')"
+_LEAVE_SQLITE = f"DELETE FROM queue WHERE delivery_id IN (SELECT {_ID_SQLITE} FROM json_each(?))"  # noqa: S608  names of our own columns
+_ENDED = ("status", "reason", "attempts", "external_id", "first_delivery_id")
 _END_SQLITE = (
-    f"UPDATE deliveries SET {_set('status', 'reason', 'attempts', 'external_id')},"  # noqa: S608  names of our own columns
-    f" {_set('first_delivery_id', 'finished_at')} FROM json_each(?)"
-    f" WHERE deliveries.id = {_field('delivery_id')}"
+    f"UPDATE deliveries SET {_set(*_ENDED)}, finished_at = ?2 FROM json_each(?1)"  # noqa: S608  names of our own columns
+    f" WHERE deliveries.id = {_ID_SQLITE}"
 )
 _WAIT_SQLITE = (
-    f"UPDATE queue SET lease_until = NULL, lease_owner = NULL, {_set('due_at', 'attempts')},"  # noqa: S608  names of our own columns
-    f" {_set('single')} FROM json_each(?) WHERE queue.delivery_id = {_field('delivery_id')}"
+    f"UPDATE queue SET lease_until = NULL, lease_owner = NULL, {_set('due_at', 'attempts', 'single')}"  # noqa: S608  names of our own columns
+    f" FROM json_each(?) WHERE queue.delivery_id = {_ID_SQLITE}"
 )
 _TELL_SQLITE = (
     f"UPDATE deliveries SET {_set('attempts', 'reason')} FROM json_each(?)"  # noqa: S608  names of our own columns
-    f" WHERE deliveries.id = {_field('delivery_id')}"
+    f" WHERE deliveries.id = {_ID_SQLITE}"
 )
 _ATTEMPTS = (
     "delivery_id", "id", "number", "outcome", "reason", "started_at", "duration_micros", "worker",
@@ -131,54 +130,65 @@ _ATTEMPTS = (
 
 
 def write(
-    connection: WriteConnection,
-    settled: Sequence[Settled],
-    postponed: Sequence[Postponed],
-    attempts: Sequence[NewAttempt],
+    connection: WriteConnection, endings: Sequence[Ending], *, worker: str, now: int
 ) -> set[str]:
     """Write what became of claims; answers the ids of those whose claim was still theirs.
 
     The attempts of the others are logged as `stale` and change nothing.
+    `worker` is who made them, `now` when the deliveries ended.
     """
     if connection.dialect.name == "postgresql":
-        claims = strict_json.write([*settled, *postponed]).decode()
-        log = strict_json.write(attempts).decode()
-        found = connection.exec_driver_sql(_WRITE_POSTGRESQL, (claims, log))
-        return {row[0] for row in found}
-    claims_made = [(one.delivery_id, one.fence) for one in settled]
-    claims_made += [(one.delivery_id, one.fence) for one in postponed]
-    counted = _still_held(connection, claims_made)
-    _settle_sqlite(connection, [one for one in settled if one.delivery_id in counted])
-    _postpone_sqlite(connection, [one for one in postponed if one.delivery_id in counted])
-    insert_attempts(
-        connection,
-        [one if one.delivery_id in counted else replace(one, outcome="stale") for one in attempts],
-    )
+        given = (strict_json.write(endings).decode(), now, worker)
+        stale = {row[0] for row in connection.exec_driver_sql(_WRITE_POSTGRESQL, given)}
+        return {one["delivery_id"] for one in endings if one["delivery_id"] not in stale}
+    counted = _still_held(connection, endings)
+    ours = [one for one in endings if one["delivery_id"] in counted]
+    _settle_sqlite(connection, [one for one in ours if one["status"] is not None], now)
+    _postpone_sqlite(connection, [one for one in ours if one["status"] is None])
+    _log_sqlite(connection, endings, counted, worker)
     return counted
 
 
-def _settle_sqlite(connection: WriteConnection, settled: Sequence[Settled]) -> None:
+def _settle_sqlite(connection: WriteConnection, settled: Sequence[Ending], now: int) -> None:
     if not settled:
         return
-    listed = strict_json.write(settled).decode()
+    listed = strict_json.write([
+        (one["delivery_id"], one["status"], one["reason"] or None, one["attempts"],
+         one["external_id"], one["first_delivery_id"])
+        for one in settled
+    ]).decode()  # fmt: skip
     connection.exec_driver_sql(_LEAVE_SQLITE, (listed,))
-    connection.exec_driver_sql(_END_SQLITE, (listed,))
+    connection.exec_driver_sql(_END_SQLITE, (listed, now))
 
 
-def _postpone_sqlite(connection: WriteConnection, postponed: Sequence[Postponed]) -> None:
+def _postpone_sqlite(connection: WriteConnection, postponed: Sequence[Ending]) -> None:
     if not postponed:
         return
-    listed = strict_json.write(postponed).decode()
-    connection.exec_driver_sql(_WAIT_SQLITE, (listed,))
-    connection.exec_driver_sql(_TELL_SQLITE, (listed,))
+    waits = [
+        (one["delivery_id"], one["due_at"], one["attempts"], one["single"]) for one in postponed
+    ]
+    reasons = [(one["delivery_id"], one["attempts"], one["reason"] or None) for one in postponed]
+    connection.exec_driver_sql(_WAIT_SQLITE, (strict_json.write(waits).decode(),))
+    connection.exec_driver_sql(_TELL_SQLITE, (strict_json.write(reasons).decode(),))
 
 
-def _still_held(connection: WriteConnection, claims: Sequence[tuple[str, int]]) -> set[str]:
-    if not claims:
-        return set()
-    listed = '["' + '","'.join(delivery for delivery, _ in claims) + '"]'
+def _still_held(connection: WriteConnection, endings: Sequence[Ending]) -> set[str]:
+    listed = strict_json.write([one["delivery_id"] for one in endings]).decode()
     fences = {row[0]: row[1] for row in connection.exec_driver_sql(_HELD_SQLITE, (listed,))}
-    return {delivery for delivery, fence in claims if fences.get(delivery) == fence}
+    return {one["delivery_id"] for one in endings if fences.get(one["delivery_id"]) == one["fence"]}
+
+
+def _log_sqlite(
+    connection: WriteConnection, endings: Sequence[Ending], counted: set[str], worker: str
+) -> None:
+    rows = [
+        (one["delivery_id"], one["attempt_id"], one["number"],
+         one["outcome"] if one["delivery_id"] in counted else "stale", one["reason"],
+         one["started_at"], one["duration_micros"], worker, one["exchanges"])
+        for one in endings
+        if one["attempt_id"] is not None
+    ]  # fmt: skip
+    bulk.insert(connection, tables.attempts, _ATTEMPTS, rows)
 
 
 def hold_back_followers(connection: WriteConnection, waits: Iterable[tuple[str, str, int]]) -> None:

@@ -16,8 +16,9 @@ import structlog
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import RelayError
-from app.services.dispatch import Claim, Dispatch, Task
+from app.services.dispatch import Claim, Dispatch
 from app.services.record import Recorder
+from app.services.task import Task
 from app.worker.recording import Recording
 
 _log = structlog.get_logger(__name__)

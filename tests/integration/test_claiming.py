@@ -10,7 +10,7 @@ from app.store import claim, results, target_state
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
 from app.store.opening import open_database
-from app.store.results import Postponed, Settled
+from app.store.results import Ending
 from tests import rows
 from tests.rows import NOW, SECOND
 
@@ -26,38 +26,20 @@ def take(
     return claim.take(connection, slots, now=now, lease_until=now + LEASE, owner=owner)
 
 
-def settle(connection: WriteConnection, ended: list[Settled]) -> set[str]:
-    """End deliveries without a line in their log."""
-    return results.write(connection, ended, (), ())
+def write(connection: WriteConnection, endings: list[Ending]) -> set[str]:
+    """End deliveries, or put them back, without a line in their log."""
+    return results.write(connection, endings, worker="worker", now=NOW)
 
 
-def postpone(connection: WriteConnection, waiting: list[Postponed]) -> set[str]:
-    """Put deliveries back without a line in their log."""
-    return results.write(connection, (), waiting, ())
+def settled(claimed: ClaimedDelivery, status: str = "succeeded", reason: str = "") -> Ending:
+    return rows.ending(
+        claimed.id, claimed.fence, status=status, reason=reason, single=claimed.single
+    )
 
 
-def settled(claimed: ClaimedDelivery, **values) -> Settled:
-    fields = {
-        "delivery_id": claimed.id,
-        "fence": claimed.fence,
-        "status": "succeeded",
-        "reason": None,
-        "attempts": 1,
-        "external_id": None,
-        "first_delivery_id": None,
-        "finished_at": NOW,
-    }
-    return Settled(**(fields | values))
-
-
-def postponed(claimed: ClaimedDelivery, due_at: int) -> Postponed:
-    return Postponed(
-        delivery_id=claimed.id,
-        fence=claimed.fence,
-        due_at=due_at,
-        attempts=claimed.attempts + 1,
-        reason="503",
-        single=False,
+def postponed(claimed: ClaimedDelivery, due_at: int) -> Ending:
+    return rows.ending(
+        claimed.id, claimed.fence, reason="503", attempts=claimed.attempts + 1, due_at=due_at
     )
 
 
@@ -147,7 +129,7 @@ async def test_one_subject_of_an_ordered_target_runs_one_after_another(database:
         other = rows.delivery(c, subject="shop/customer/2")
         at_once = take(c)
         while_running = take(c)
-        settle(c, [settled(one) for one in at_once])
+        write(c, [settled(one) for one in at_once])
         return (first, second, other), at_once, while_running, take(c)
 
     (first, second, other), at_once, while_running, after = await database.write(work)
@@ -162,7 +144,7 @@ async def test_followers_wait_as_long_as_the_first_of_their_subject(database: Da
         rows.delivery(c, subject="shop/customer/1")
         follower = rows.delivery(c, subject="shop/customer/1")
         (head,) = take(c)
-        postpone(c, [postponed(head, NOW + 30 * SECOND)])
+        write(c, [postponed(head, NOW + 30 * SECOND)])
         results.hold_back_followers(c, [("tgt_a", "shop/customer/1", NOW + 30 * SECOND)])
         early = take(c, now=NOW + SECOND)
         return head.id, follower, early, take(c, now=NOW + 30 * SECOND)
@@ -178,7 +160,7 @@ async def test_a_settled_delivery_leaves_the_queue_with_its_final_word(database:
         rows.target(c)
         made = rows.delivery(c)
         (claimed,) = take(c)
-        accepted = settle(c, [settled(claimed, status="failed", reason="400")])
+        accepted = write(c, [settled(claimed, status="failed", reason="400")])
         return made, accepted, rows.queued(c, made), rows.status(c, made)
 
     made, accepted, waiting, status = await database.write(work)
@@ -190,10 +172,10 @@ async def test_a_stale_worker_cannot_settle_what_was_claimed_anew(database: Data
         rows.target(c)
         made = rows.delivery(c)
         (stale,) = take(c, owner="slow")
-        postpone(c, [postponed(stale, NOW)])
+        write(c, [postponed(stale, NOW)])
         (fresh,) = take(c, now=NOW + SECOND, owner="quick")
-        refused = settle(c, [settled(stale, status="failed")])
-        return made, refused, rows.status(c, made), settle(c, [settled(fresh)])
+        refused = write(c, [settled(stale, status="failed")])
+        return made, refused, rows.status(c, made), write(c, [settled(fresh)])
 
     made, refused, between, accepted = await database.write(work)
     assert refused == set()
@@ -206,9 +188,9 @@ async def test_a_stale_worker_cannot_postpone_what_was_claimed_anew(database: Da
         rows.target(c)
         made = rows.delivery(c)
         (stale,) = take(c)
-        postpone(c, [postponed(stale, NOW)])
+        write(c, [postponed(stale, NOW)])
         take(c, now=NOW + SECOND)
-        refused = postpone(c, [postponed(stale, NOW + 99 * SECOND)])
+        refused = write(c, [postponed(stale, NOW + 99 * SECOND)])
         return refused, rows.queued(c, made).due_at
 
     assert await database.write(work) == (set(), NOW)

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from app.domain.outcome import TransportFailure
 from app.store import results, steering, tables
-from app.store.results import Settled
 from tests import rows
 from tests.integration.edge import Edge, edge, found
 from tests.integration.world import payment
@@ -52,17 +51,10 @@ async def in_queue(node: Edge, delivery_id: str) -> sa.Row | None:
 
 async def settle(node: Edge, delivery_id: str, status: str) -> None:
     """End a waiting delivery, as a worker does."""
-    settled = Settled(
-        delivery_id=delivery_id,
-        fence=0,
-        status=status,
-        reason=f"It {status}.",
-        attempts=1,
-        external_id=None,
-        first_delivery_id=None,
-        finished_at=rows.NOW,
+    ended = rows.ending(delivery_id, fence=0, status=status, reason=f"It {status}.")
+    await node.world.database.write(
+        lambda c: results.write(c, [ended], worker="worker", now=rows.NOW)
     )
-    await node.world.database.write(lambda c: results.write(c, [settled], (), ()))
 
 
 async def one_of_each(node: Edge) -> dict[str, str]:
