@@ -317,6 +317,15 @@ def test_a_refund_marks_the_order_of_its_payment():
     assert (found["id"], found["status"], found["amount"]) == ("shop:17", "refunded", 59.99)
 
 
+def test_the_order_keeps_its_amount_when_the_platform_tells_a_total_of_nought():
+    whole = {"status": "refunded", "total": Decimal(0), "refund_total": Decimal("-59.99")}
+    for lines in (PAID.line_items, ()):
+        payment = replace(PAID, **whole, line_items=lines)
+        found = order(event("payment_status_to_refunded", customer=ADA, payment=payment))
+        assert (found["id"], found["status"], found["amount"]) == ("shop:17", "refunded", 59.99)
+        assert sum(product["price"] for product in found["products"]) == pytest.approx(59.99)
+
+
 @pytest.mark.parametrize("name", ["sign-up", "trial", "pending", "failed", "cancelled", "site"])
 def test_what_is_no_sale_and_no_refund_makes_no_order(name):
     flow = brevo(orders=True).deliver(assignment(catalogue_events()[name]))
