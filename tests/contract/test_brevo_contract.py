@@ -31,11 +31,12 @@ SIGN_UP = event("customer_post_create", customer=ADA)
 SALE = event("payment_received", customer=ADA, membership=PRO, payment=PAID)
 CREATED = httpx.Response(201, json={"id": 9021})
 UPDATED = httpx.Response(204)
+THERE = httpx.Response(200, json={"id": 9021, "email": "ada@example.com"})
 #: What brings the flow of a sign-up to an operation, and the remembered id it starts with.
 LEADS_TO = {
     "upsert": ([], None),
     "get": ([UPDATED], None),
-    "update": ([], "9021"),
+    "update": ([THERE], "9021"),
     "event": ([CREATED], None),
 }
 #: What comes after a reply that does not end the flow, and the line that follows it.
