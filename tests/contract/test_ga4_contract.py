@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from app.connectors.ga4 import Ga4
-from app.domain.model import Context, Customer, LineItem, Plan
+from app.domain.model import Context, Customer, LineItem, Plan, Site
 from app.domain.outcome import OutcomeKind
 from tests.contract.driving import LOST, UNREACHED, drive, over, play
 from tests.contract.events import (
@@ -90,6 +90,8 @@ SENT = {
     "expired": "membership_cancelled",
     "failed": "payment_failed",
     "no customer": "membership_cancelled",
+    "site": "site_created",
+    "domain": "domain_created",
 }
 
 
@@ -239,6 +241,9 @@ def test_the_same_payment_id_in_another_source_is_another_sale():
         ),
         (event("payment_failed", customer=ADA, membership=PRO), None),
         (event("site_published", customer=ADA), None),
+        (event("site_published", customer=ADA, site=Site(id="3")), "site_created:shop/3"),
+        (event("site_post_create", customer=ADA, site=Site(id="3")), "site_created:shop/3"),
+        (event("membership_status_to_active", membership=PRO), None),
     ],
 )
 def test_what_must_happen_once_has_a_name(of, effect):
@@ -251,6 +256,7 @@ def test_what_must_happen_once_has_a_name(of, effect):
         ("payment_received", 1, None),
         ("payment_received", None, None),
         ("payment_received", 2, "renewal"),
+        ("payment_status_to_completed", 2, "renewal"),
         ("membership_renewed", 1, "renewal"),
         ("checkout_completed", 2, None),
     ],
@@ -319,6 +325,23 @@ def test_a_lost_membership_tells_plan_reason_and_what_it_was_worth():
         "value": 49.0,
         "currency": "USD",
     }
+
+
+@pytest.mark.parametrize("status", ["active", "trialing", "on-hold"])
+def test_another_status_of_a_membership_is_told_with_the_one_before(status):
+    membership = replace(PRO, status=status, previous_status="pending")
+    of = event(f"membership_status_to_{status}", customer=ADA, membership=membership)
+    (told,) = hit(of)["events"]
+    assert told == {
+        "name": "membership_status",
+        "params": {"plan": "Pro", "status": status, "previous_status": "pending"},
+    }
+
+
+def test_a_new_site_is_told_without_its_title_and_address():
+    site = Site(id="3", title="Ada's shop", url="https://ada.shop.example")
+    of = event("site_published", customer=ADA, membership=PRO, site=site)
+    assert params(of) == {"plan": "Pro"}
 
 
 def test_a_failed_payment_without_an_amount_names_neither_value_nor_currency():
