@@ -555,7 +555,7 @@ async def test_a_payment_announced_three_times_is_one_purchase_in_the_reports():
         event(name, customer=ADA, membership=PRO, payment=PAID)
         for name in ("checkout_completed", "payment_received", "payment_status_to_completed")
     ]
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         await deliver(fake, *announced, announced[0])
     assert len(fake.hits) == 4
     assert [told["params"]["transaction_id"] for told in fake.counted("purchase")] == ["shop:17"]
@@ -563,15 +563,32 @@ async def test_a_payment_announced_three_times_is_one_purchase_in_the_reports():
 
 async def test_everything_that_is_sent_arrives_in_the_reports():
     told = [of for name, of in catalogue_events().items() if name in SENT]
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         outcomes = await deliver(fake, *told)
     assert {outcome.kind for outcome in outcomes} == {OutcomeKind.DELIVERED}
     assert fake.discarded == []
     assert len(fake.hits) == len(told)
 
 
+async def test_an_event_that_waited_too_long_is_not_sent_only_to_be_lost():
+    old = replace(CHECKOUT, occurred_at=NOW - timedelta(hours=72))
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
+        outcomes = await deliver(fake, old, replace(old, occurred_at=NOW - timedelta(hours=73)))
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.DELIVERED, OutcomeKind.SKIPPED]
+    assert (len(fake.hits), fake.discarded) == (1, [])
+
+
+async def test_a_sale_of_the_most_items_with_the_longest_names_fits_into_a_request():
+    line = LineItem(title="\N{PARTY POPPER}" * 100, unit_price=Decimal("12345.67"))
+    payment = replace(PAID, line_items=(line,) * 300)
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
+        await deliver(fake, event("payment_received", customer=ADA, payment=payment))
+    (hit,) = fake.counted("purchase")
+    assert len(hit["params"]["items"]) == 200
+
+
 async def test_a_wrong_secret_looks_like_success_because_google_says_so():
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         (outcome,) = await deliver(fake, CHECKOUT, api_secret="wrong")
     assert outcome.kind is OutcomeKind.DELIVERED
     assert len(fake.discarded) == 1
@@ -579,7 +596,7 @@ async def test_a_wrong_secret_looks_like_success_because_google_says_so():
 
 async def test_the_validation_server_names_what_is_wrong():
     connector = ga4()
-    async with FakeGA4().serve() as fake, httpx.AsyncClient() as client:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake, httpx.AsyncClient() as client:
         good = ga4(base_url=fake.base_url).validate(assignment(CHECKOUT))
         assert (await drive(good, over(client))).kind is OutcomeKind.DELIVERED
         reply = await client.post(f"{fake.base_url}/debug/mp/collect", json={"events": []})
