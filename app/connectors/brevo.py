@@ -3,6 +3,8 @@
 A contact is posted with `updateEnabled`, without which one that is there is refused.
 Two things would put people back on lists they left, and are done only after a look at the contact:
 joining a list one has unsubscribed from, and changing the address of a blocklisted contact.
+Any event may be the first to bring a new address, since built-in webhooks announce no change; so a
+known contact is looked at wherever the event tells an address.
 Brevo has no tags: a lost membership and a failed payment move a contact between lists.
 Facts: developers.brevo.com, contacts, events and orders.
 """
@@ -51,8 +53,6 @@ from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, delivered, retry, skipped
 
 _LONGEST_EVENT = 255
-#: After these a contact is looked at first: its address may be another.
-_MAY_MOVE = frozenset({"customer_post_update", "customer_updated"})
 _NO_CONTACT = "Brevo answered well, but without a contact."
 
 _AttributeName = Annotated[str, Field(pattern=ATTRIBUTE)]
@@ -220,8 +220,7 @@ class Brevo(Connector[BrevoSettings]):
         known = assignment.remembered_id
         if not is_id(known):
             return (yield from self._by_address(contact, assignment))
-        may_move = contact.email is not None and assignment.event.type in _MAY_MOVE
-        if contact.lists or may_move:
+        if contact.lists or contact.email is not None:
             outcome = yield from self._look_and_write(known, contact, assignment)
         else:
             outcome = yield from self._write(known, contact.unseen(), "", assignment)

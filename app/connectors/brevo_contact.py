@@ -27,7 +27,14 @@ from app.connectors.contact_fields import (
     written,
 )
 from app.connectors.contact_markers import MarkerChanges
-from app.connectors.lifecycle import Happening, happening, paid, why_no_refund, why_no_sale
+from app.connectors.lifecycle import (
+    Happening,
+    happening,
+    paid,
+    paid_back,
+    why_no_refund,
+    why_no_sale,
+)
 from app.connectors.preparing import LIFECYCLE
 from app.domain import strict_json
 from app.domain.model import Event, Payment
@@ -134,7 +141,8 @@ def order_of(event: Event, contact: Mapping[str, Any]) -> dict[str, Any] | None:
     if payment is None or told not in {Happening.SALE, Happening.REFUND}:
         return None
     sold = told is Happening.SALE
-    amount = paid(event)
+    # Of what is wholly refunded the platform tells a total of nought.
+    amount = paid(event) if sold else paid(event) or paid_back(event)
     if amount is None or (why_no_sale(event) if sold else why_no_refund(event)):
         return None
     return {
@@ -143,7 +151,7 @@ def order_of(event: Event, contact: Mapping[str, Any]) -> dict[str, Any] | None:
         "updatedAt": strict_json.rfc3339(event.occurred_at),
         "status": "completed" if sold else "refunded",
         "amount": float(amount.amount),
-        "products": _products(event, payment),
+        "products": _products(event, payment, amount.amount),
         "identifiers": dict(contact),
     }
 
@@ -154,7 +162,7 @@ def _attribute(value: Value) -> Any:
     return as_text(value) if isinstance(value, dict) else value
 
 
-def _products(event: Event, payment: Payment) -> list[dict[str, Any]]:
+def _products(event: Event, payment: Payment, amount: Decimal) -> list[dict[str, Any]]:
     lines = [
         _product(line.product_id or line.title, line.quantity, line.unit_price)
         for line in payment.line_items
@@ -164,12 +172,12 @@ def _products(event: Event, payment: Payment) -> list[dict[str, Any]]:
         return lines
     plan = event.membership.plan if event.membership else None
     name = (plan.id or plan.name) if plan else payment.product_names
-    return [_product(name or "subscription", 1, payment.total)]
+    return [_product(name or "subscription", 1, amount)]
 
 
-def _product(name: str, quantity: int, price: Decimal | None) -> dict[str, Any]:
+def _product(name: str, quantity: int, price: Decimal) -> dict[str, Any]:
     return {
         "productId": name[:255],
         "quantity": min(max(quantity, 1), _MOST_PIECES),
-        "price": float(price or 0),
+        "price": float(price),
     }

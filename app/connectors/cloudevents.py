@@ -69,7 +69,7 @@ class CloudEventsSettings(ConnectorSettings):
     withhold_links: bool = Field(
         default=False,
         description="Leave links that act as a password out of the data: `verification_link`,"
-        " `default_payment_url` and `payment_invoice_url`.",
+        " `default_payment_url`, `payment_url` and `payment_invoice_url`.",
     )
     ca_certificate: CaCertificate = None
 

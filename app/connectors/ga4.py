@@ -1,4 +1,4 @@
-"""Google Analytics 4 by the Measurement Protocol: sales, refunds, sign-ups, churn, failed payments.
+"""Google Analytics 4 by the Measurement Protocol: sales, refunds, and the steps of a customer.
 
 The collecting server answers 204 to everything, a wrong secret included: "delivered" means that
 Google has received it.
@@ -17,11 +17,14 @@ from typing import Any, ClassVar, Literal
 import httpx
 from pydantic import Field
 
+from app.connectors.analytics_steps import effect_name, events_of
 from app.connectors.base import Assignment, Connector, Facts, Flow, Limits, TargetBinding
 from app.connectors.classify import classify, document_of
 from app.connectors.ga4_events import (
     LONGEST_PROPERTY,
+    STEPS,
     Measured,
+    is_sale,
     measured,
     plan_of,
     why_nothing,
@@ -35,7 +38,6 @@ from app.connectors.ga4_privacy import (
     stand_in_client_id,
     user_id,
 )
-from app.connectors.lifecycle import Happening, effect_of, happening, types_of
 from app.connectors.mapping import unusable_mapping
 from app.connectors.settings import BaseUrl, ConnectorSettings, Credential
 from app.connectors.wording import presentable
@@ -99,8 +101,9 @@ class Ga4(Connector[Ga4Settings]):
     kind: ClassVar[str] = "analytics"
     facts: ClassVar[Facts] = Facts(
         title="Google Analytics 4",
-        summary="Reports purchases, refunds, sign-ups, lost memberships and failed payments. A"
-        " mapping adds parameters to them.",
+        summary="Reports purchases, refunds, sign-ups, lost memberships, failed payments, other"
+        " changes of a membership's status, and new sites and domains. A mapping adds parameters"
+        " to them.",
         authentication="Measurement id and API secret, in the query of the request.",
         replay_safety="Purchases are counted once per payment; other events may be counted again"
         " when they are replayed. Events older than 72 hours are not sent.",
@@ -109,7 +112,7 @@ class Ga4(Connector[Ga4Settings]):
         documentation="https://developers.google.com/analytics/devguides/collection/protocol/ga4",
     )
     Settings = Ga4Settings
-    default_events: ClassVar[tuple[str, ...]] = types_of(*Happening)
+    default_events: ClassVar[tuple[str, ...]] = events_of(*STEPS)
     limits: ClassVar[Limits] = Limits(max_age_seconds=_OLDEST.total_seconds())
     check_event: ClassVar[str] = "payment_received"
     secret_query: ClassVar[frozenset[str]] = frozenset({"api_secret"})
@@ -133,14 +136,14 @@ class Ga4(Connector[Ga4Settings]):
         return wrong_params(fields)
 
     def skip(self, event: Event) -> str | None:
-        """Test events, and what is no sale, refund, sign-up, loss or failure."""
+        """Test events, and what GA4 has no event for."""
         if event.test:
             return "Events from a test button are not sent to GA4."
         return why_nothing(event)
 
     def effect(self, event: Event) -> str | None:
-        """A sale is counted once, whichever events announce it."""
-        return effect_of(event)
+        """A sale or a site is counted once, whichever events announce it."""
+        return effect_name(event)
 
     def deliver(self, assignment: Assignment) -> Flow:
         """One request; an older event than GA4 takes is left out."""
@@ -182,7 +185,7 @@ class Ga4(Connector[Ga4Settings]):
     def _may_repeat(self, event: Event, failure: TransportFailure) -> bool:
         return (
             not failure.may_have_arrived
-            or happening(event.type) is Happening.SALE
+            or is_sale(event)
             or self.target.settings.resend_non_purchase_after_timeout
         )
 

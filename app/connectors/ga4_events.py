@@ -14,18 +14,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from app.connectors import analytics_steps
+from app.connectors.analytics_steps import SALES, Step, is_renewal, step_of
 from app.connectors.ga4_privacy import names_a_person, opaque
-from app.connectors.lifecycle import (
-    Happening,
-    Money,
-    happening,
-    money,
-    paid,
-    paid_back,
-    recurring,
-    why_no_refund,
-    why_no_sale,
-)
+from app.connectors.lifecycle import Money, money, paid, paid_back, recurring
 from app.domain.model import Customer, Event, LineItem
 
 MOST_PARAMS = 25
@@ -57,14 +49,12 @@ class Measured:
 
 def why_nothing(event: Event) -> str | None:
     """Why GA4 is not told of the event (one sentence), None when it is."""
-    told = happening(event.type)
-    if told is None:
-        return f"GA4 has no event for {event.type}."
-    if told is Happening.SALE:
-        return why_no_sale(event)
-    if told is Happening.REFUND:
-        return why_no_refund(event)
-    return None
+    return analytics_steps.why_nothing(event, "GA4", STEPS)
+
+
+def is_sale(event: Event) -> bool:
+    """True for what becomes a purchase."""
+    return step_of(event) in SALES
 
 
 def measured(event: Event) -> Measured:
@@ -73,7 +63,10 @@ def measured(event: Event) -> Measured:
     Raises:
         KeyError: the event's type means nothing to GA4.
     """
-    name, make = _MAKERS[_told(event)]
+    step = step_of(event)
+    if step is None:
+        raise KeyError(event.type)
+    name, make = _MAKERS[step]
     return Measured(name, _fit(make(event), event.customer))
 
 
@@ -111,13 +104,6 @@ def plan_of(event: Event) -> str | None:
     return (plan.name or plan.slug or plan.id) if plan else None
 
 
-def _told(event: Event) -> Happening:
-    told = happening(event.type)
-    if told is None:
-        raise KeyError(event.type)
-    return told
-
-
 def _amount(known: Money | None) -> dict[str, Any]:
     """Value and currency, both or neither: GA4 wants them together."""
     return {"value": float(known.amount), "currency": known.currency} if known else {}
@@ -131,7 +117,7 @@ def _purchase(event: Event) -> dict[str, Any]:
         **_amount(paid(event)),
         "items": _items(event),
         "tax": tax.amount if tax else None,
-        "payment_type": "renewal" if _is_renewal(event) else None,
+        "payment_type": "renewal" if is_renewal(event) else None,
     }
 
 
@@ -158,25 +144,38 @@ def _failed(event: Event) -> dict[str, Any]:
     return {"plan": plan_of(event), **_amount(paid(event))}
 
 
-_MAKERS: Mapping[Happening, tuple[str, Callable[[Event], dict[str, Any]]]] = {
-    Happening.SALE: ("purchase", _purchase),
-    Happening.REFUND: ("refund", _refund),
-    Happening.SIGN_UP: ("sign_up", _sign_up),
-    Happening.CHURN: ("membership_cancelled", _cancelled),
-    Happening.PAYMENT_FAILURE: ("payment_failed", _failed),
+def _status(event: Event) -> dict[str, Any]:
+    membership = event.membership
+    return {
+        "plan": plan_of(event),
+        "status": membership.status if membership else None,
+        "previous_status": membership.previous_status if membership else None,
+    }
+
+
+def _site(event: Event) -> dict[str, Any]:
+    # Addresses and titles of sites often are their owners' names.
+    return {"plan": plan_of(event)}
+
+
+_MAKERS: Mapping[Step, tuple[str, Callable[[Event], dict[str, Any]]]] = {
+    Step.PURCHASE: ("purchase", _purchase),
+    Step.RENEWAL: ("purchase", _purchase),
+    Step.REFUND: ("refund", _refund),
+    Step.CUSTOMER_CREATED: ("sign_up", _sign_up),
+    Step.CANCELLED: ("membership_cancelled", _cancelled),
+    Step.PAYMENT_FAILED: ("payment_failed", _failed),
+    Step.STATUS_CHANGED: ("membership_status", _status),
+    Step.SITE_CREATED: ("site_created", _site),
+    Step.DOMAIN_CREATED: ("domain_created", _site),
 }
+#: What GA4 is told of.
+STEPS = tuple(_MAKERS)
 
 
 def _transaction(event: Event) -> dict[str, Any]:
     identifier = event.payment.id if event.payment else None
     return {"transaction_id": opaque(event.source, identifier or event.id)}
-
-
-def _is_renewal(event: Event) -> bool:
-    billed = event.membership.times_billed if event.membership else None
-    return event.type == "membership_renewed" or (
-        event.type == "payment_received" and (billed or 0) > 1
-    )
 
 
 def _items(event: Event) -> list[dict[str, Any]]:

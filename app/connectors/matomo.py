@@ -58,7 +58,8 @@ class MatomoSettings(ConnectorSettings):
         default=None,
         pattern=r"^[A-Z]{3}$",
         description="The site's currency in Matomo, which has no other. Payments in another one"
-        " are then left out; without it they are counted as if they were in the site's.",
+        " are then left out, and so are the amounts of other events; without it all are counted as"
+        " if they were in the site's.",
     )
     resend_events_after_timeout: bool = Field(
         default=False,
@@ -173,7 +174,16 @@ class Matomo(AnalyticsConnector[MatomoSettings]):
             _INVALID if place in invalid else self._tracked(one) for place, one in enumerate(part)
         ]
 
+    def _is_foreign(self, told: Told) -> bool:
+        expected = self.target.settings.currency
+        return expected is not None and told.currency not in {None, expected}
+
     def _tracked(self, one: Prepared) -> Outcome:
+        if self._is_foreign(one.told):
+            return delivered(
+                reason=f"Told without its amount: it is in {one.told.currency}, and Matomo counts in"
+                f" {self.target.settings.currency}."
+            )
         if one.told.revenue is None or self.target.settings.currency:
             return _DELIVERED
         return delivered(
@@ -197,11 +207,19 @@ class Matomo(AnalyticsConnector[MatomoSettings]):
             "_id": digest[:16],
             "cdt": to_micros(told.time) // 1_000_000,
             "rand": told.dedupe_id,
-            **(_order(told) if told.step in SALES else _event(told, self.names[told.step])),
+            **self._told(told),
             **{name: _text(value) for name, value in told.mapped.items()},
         }
         agent = event.context.user_agent if event.context else None
         return [known | {"ua": agent} if agent else known]
+
+    def _told(self, told: Told) -> Record:
+        if told.step in SALES:
+            return _order(told)
+        record = _event(told, self.names[told.step])
+        if self._is_foreign(told):
+            record.pop("e_v", None)
+        return record
 
 
 def _order(told: Told) -> Record:

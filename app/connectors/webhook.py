@@ -29,7 +29,9 @@ from app.domain.signing import sign
 from app.domain.trace import HEADER
 
 #: Keys of a body whose links log somebody in or open somebody's bill.
-LINK_KEYS = frozenset({"verification_link", "default_payment_url", "payment_invoice_url"})
+LINK_KEYS = frozenset(
+    {"verification_link", "default_payment_url", "payment_url", "payment_invoice_url"}
+)
 
 _RULES = (Rule({410}, lambda reply: gone(reply.reason("it wants no more events"))),)
 _DELIVERED = delivered()
@@ -55,7 +57,7 @@ class WebhookSettings(ConnectorSettings):
     withhold_links: bool = Field(
         default=False,
         description="Leave links that act as a password out of the envelope's `data`:"
-        " `verification_link`, `default_payment_url` and `payment_invoice_url`.",
+        " `verification_link`, `default_payment_url`, `payment_url` and `payment_invoice_url`.",
     )
     ca_certificate: CaCertificate = None
 

@@ -31,11 +31,12 @@ SIGN_UP = event("customer_post_create", customer=ADA)
 SALE = event("payment_received", customer=ADA, membership=PRO, payment=PAID)
 CREATED = httpx.Response(201, json={"id": 9021})
 UPDATED = httpx.Response(204)
+THERE = httpx.Response(200, json={"id": 9021, "email": "ada@example.com"})
 #: What brings the flow of a sign-up to an operation, and the remembered id it starts with.
 LEADS_TO = {
     "upsert": ([], None),
     "get": ([UPDATED], None),
-    "update": ([], "9021"),
+    "update": ([THERE], "9021"),
     "event": ([CREATED], None),
 }
 #: What comes after a reply that does not end the flow, and the line that follows it.
@@ -315,6 +316,15 @@ def test_a_refund_marks_the_order_of_its_payment():
     payment = replace(PAID, status="refunded", refund_total=Decimal(-20))
     found = order(event("payment_status_to_refunded", customer=ADA, payment=payment))
     assert (found["id"], found["status"], found["amount"]) == ("shop:17", "refunded", 59.99)
+
+
+def test_the_order_keeps_its_amount_when_the_platform_tells_a_total_of_nought():
+    whole = {"status": "refunded", "total": Decimal(0), "refund_total": Decimal("-59.99")}
+    for lines in (PAID.line_items, ()):
+        payment = replace(PAID, **whole, line_items=lines)
+        found = order(event("payment_status_to_refunded", customer=ADA, payment=payment))
+        assert (found["id"], found["status"], found["amount"]) == ("shop:17", "refunded", 59.99)
+        assert sum(product["price"] for product in found["products"]) == pytest.approx(59.99)
 
 
 @pytest.mark.parametrize("name", ["sign-up", "trial", "pending", "failed", "cancelled", "site"])

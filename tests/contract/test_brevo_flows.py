@@ -49,10 +49,15 @@ def test_a_new_contact_takes_one_request():
     assert played.outcome.external_id == "9021"
 
 
-def test_a_remembered_contact_takes_one_request():
-    played = play(flow(remembered="9021"), DONE)
-    assert played.lines == ["PUT /v3/contacts/9021"]
+def test_a_remembered_contact_is_looked_at_and_written_by_its_id():
+    played = play(flow(remembered="9021"), found(), DONE)
+    assert played.lines == ["GET /v3/contacts/9021", "PUT /v3/contacts/9021"]
+    assert "EMAIL" not in bodies(played)[0]["attributes"]
     assert played.outcome.external_id == "9021"
+
+
+def test_without_an_address_there_is_nothing_to_look_for():
+    assert play(flow(NO_ADDRESS, "9021"), DONE).lines == ["PUT /v3/contacts/9021"]
 
 
 def test_the_id_of_a_contact_that_was_there_is_asked_for_once():
@@ -63,7 +68,7 @@ def test_the_id_of_a_contact_that_was_there_is_asked_for_once():
 
 def test_a_contact_that_is_gone_is_made_anew_under_a_new_id():
     played = play(flow(remembered="7"), GONE, CREATED)
-    assert played.lines == ["PUT /v3/contacts/7", "POST /v3/contacts"]
+    assert played.lines == ["GET /v3/contacts/7", "POST /v3/contacts"]
     assert (played.outcome.external_id, played.outcome.forget_id) == ("9021", False)
 
 
@@ -171,9 +176,10 @@ def test_nobody_is_taken_off_the_blocklist_or_put_back_on_a_list(account, of, re
     assert account.contacts[9021]["listUnsubscribed"] == [2, 5, 6]
 
 
-def test_a_new_address_is_written_to_the_remembered_contact(account: FakeBrevo):
+@pytest.mark.parametrize("of", [MOVED, SALE, FAILED], ids=lambda of: of.type)
+def test_a_new_address_is_written_whichever_event_brings_it(account: FakeBrevo, of):
     first = send(account)
-    send(account, MOVED, first.external_id)
+    send(account, replace(of, customer=MOVED.customer), first.external_id)
     assert [contact["email"] for contact in account.contacts.values()] == ["countess@example.com"]
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from app.connectors.ga4 import Ga4
-from app.domain.model import Context, Customer, LineItem, Plan
+from app.domain.model import Context, Customer, LineItem, Plan, Site
 from app.domain.outcome import OutcomeKind
 from tests.contract.driving import LOST, UNREACHED, drive, over, play
 from tests.contract.events import (
@@ -90,6 +90,8 @@ SENT = {
     "expired": "membership_cancelled",
     "failed": "payment_failed",
     "no customer": "membership_cancelled",
+    "site": "site_created",
+    "domain": "domain_created",
 }
 
 
@@ -239,6 +241,9 @@ def test_the_same_payment_id_in_another_source_is_another_sale():
         ),
         (event("payment_failed", customer=ADA, membership=PRO), None),
         (event("site_published", customer=ADA), None),
+        (event("site_published", customer=ADA, site=Site(id="3")), "site_created:shop/3"),
+        (event("site_post_create", customer=ADA, site=Site(id="3")), "site_created:shop/3"),
+        (event("membership_status_to_active", membership=PRO), None),
     ],
 )
 def test_what_must_happen_once_has_a_name(of, effect):
@@ -251,6 +256,7 @@ def test_what_must_happen_once_has_a_name(of, effect):
         ("payment_received", 1, None),
         ("payment_received", None, None),
         ("payment_received", 2, "renewal"),
+        ("payment_status_to_completed", 2, "renewal"),
         ("membership_renewed", 1, "renewal"),
         ("checkout_completed", 2, None),
     ],
@@ -319,6 +325,23 @@ def test_a_lost_membership_tells_plan_reason_and_what_it_was_worth():
         "value": 49.0,
         "currency": "USD",
     }
+
+
+@pytest.mark.parametrize("status", ["active", "trialing", "on-hold"])
+def test_another_status_of_a_membership_is_told_with_the_one_before(status):
+    membership = replace(PRO, status=status, previous_status="pending")
+    of = event(f"membership_status_to_{status}", customer=ADA, membership=membership)
+    (told,) = hit(of)["events"]
+    assert told == {
+        "name": "membership_status",
+        "params": {"plan": "Pro", "status": status, "previous_status": "pending"},
+    }
+
+
+def test_a_new_site_is_told_without_its_title_and_address():
+    site = Site(id="3", title="Ada's shop", url="https://ada.shop.example")
+    of = event("site_published", customer=ADA, membership=PRO, site=site)
+    assert params(of) == {"plan": "Pro"}
 
 
 def test_a_failed_payment_without_an_amount_names_neither_value_nor_currency():
@@ -532,7 +555,7 @@ async def test_a_payment_announced_three_times_is_one_purchase_in_the_reports():
         event(name, customer=ADA, membership=PRO, payment=PAID)
         for name in ("checkout_completed", "payment_received", "payment_status_to_completed")
     ]
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         await deliver(fake, *announced, announced[0])
     assert len(fake.hits) == 4
     assert [told["params"]["transaction_id"] for told in fake.counted("purchase")] == ["shop:17"]
@@ -540,15 +563,32 @@ async def test_a_payment_announced_three_times_is_one_purchase_in_the_reports():
 
 async def test_everything_that_is_sent_arrives_in_the_reports():
     told = [of for name, of in catalogue_events().items() if name in SENT]
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         outcomes = await deliver(fake, *told)
     assert {outcome.kind for outcome in outcomes} == {OutcomeKind.DELIVERED}
     assert fake.discarded == []
     assert len(fake.hits) == len(told)
 
 
+async def test_an_event_that_waited_too_long_is_not_sent_only_to_be_lost():
+    old = replace(CHECKOUT, occurred_at=NOW - timedelta(hours=72))
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
+        outcomes = await deliver(fake, old, replace(old, occurred_at=NOW - timedelta(hours=73)))
+    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.DELIVERED, OutcomeKind.SKIPPED]
+    assert (len(fake.hits), fake.discarded) == (1, [])
+
+
+async def test_a_sale_of_the_most_items_with_the_longest_names_fits_into_a_request():
+    line = LineItem(title="\N{PARTY POPPER}" * 100, unit_price=Decimal("12345.67"))
+    payment = replace(PAID, line_items=(line,) * 300)
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
+        await deliver(fake, event("payment_received", customer=ADA, payment=payment))
+    (hit,) = fake.counted("purchase")
+    assert len(hit["params"]["items"]) == 200
+
+
 async def test_a_wrong_secret_looks_like_success_because_google_says_so():
-    async with FakeGA4().serve() as fake:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake:
         (outcome,) = await deliver(fake, CHECKOUT, api_secret="wrong")
     assert outcome.kind is OutcomeKind.DELIVERED
     assert len(fake.discarded) == 1
@@ -556,7 +596,7 @@ async def test_a_wrong_secret_looks_like_success_because_google_says_so():
 
 async def test_the_validation_server_names_what_is_wrong():
     connector = ga4()
-    async with FakeGA4().serve() as fake, httpx.AsyncClient() as client:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake, httpx.AsyncClient() as client:
         good = ga4(base_url=fake.base_url).validate(assignment(CHECKOUT))
         assert (await drive(good, over(client))).kind is OutcomeKind.DELIVERED
         reply = await client.post(f"{fake.base_url}/debug/mp/collect", json={"events": []})

@@ -211,6 +211,15 @@ def test_a_payment_in_another_currency_than_the_site_is_left_out():
     assert matomo(currency="EUR").skip(LOST_MEMBERSHIP) is None
 
 
+@pytest.mark.parametrize("of", [catalogue_events()["refund"], LOST_MEMBERSHIP])
+def test_an_amount_in_another_currency_than_the_site_is_not_told(of):
+    assert "e_v" in query(of, currency="USD")
+    assert "e_v" not in query(of, currency="EUR")
+    outcome = play(matomo(currency="EUR").deliver(assignment(of)), OK).outcome
+    assert outcome.kind is OutcomeKind.DELIVERED
+    assert "it is in USD, and Matomo counts in EUR" in outcome.reason
+
+
 def test_an_unknown_currency_of_the_site_is_said():
     sold = play(matomo().deliver(assignment(CHECKOUT)), OK).outcome
     assert "the event is in USD" in sold.reason

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 from app.connectors.webhook import Webhook
+from app.domain.catalogue import CATALOGUE
 from app.domain.outcome import OutcomeKind, delivered
 from app.domain.signing import decode_secret
 from tests.contract.driving import LOST, drive, over, play
@@ -91,6 +92,19 @@ def test_links_that_act_as_a_password_are_withheld_at_any_depth_when_the_target_
     of = event("confirm_email_address", data={**link, "payload": {**link, "list": [link]}})
     played = play(webhook(withhold_links=True).deliver(assignment(of)), httpx.Response(204))
     assert played.documents[0]["data"] == {"kept": 1, "payload": {"kept": 1, "list": [{"kept": 1}]}}
+
+
+def secrets_of_the_catalogue() -> set[str]:
+    fields = [field for known in CATALOGUE.values() for field in known.fields["properties"].items()]
+    return {name for name, field in fields if field.get("description", "").endswith("a secret")}
+
+
+def test_every_link_that_the_catalogue_calls_a_secret_is_withheld():
+    secrets = secrets_of_the_catalogue()
+    of = event("invoice_sent", data=dict.fromkeys(secrets, "https://shop.example/?key=1"))
+    played = play(webhook(withhold_links=True).deliver(assignment(of)), httpx.Response(204))
+    assert {"verification_link", "payment_url"} <= secrets
+    assert played.documents[0]["data"] == {}
 
 
 def test_a_mapping_makes_the_whole_body():
