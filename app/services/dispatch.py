@@ -1,7 +1,6 @@
 """Taking due deliveries and carrying them out.
 
-A claim is one short transaction; the HTTP calls run outside any; what became of them is written
-by the recorder.
+A claim is one short transaction; the HTTP calls run outside any; the recorder writes the results.
 """
 
 from __future__ import annotations
@@ -43,12 +42,13 @@ _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
 
 @record(frozen=True, slots=True)
 class Task:
-    """A claimed delivery with its target and event, ready to be sent."""
+    """A claimed delivery with its target and event, ready to be sent as part of `trace`."""
 
     claimed: ClaimedDelivery
     target: BoundTarget
     event: Event
     effect: str | None = None
+    trace: str | None = None
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -263,8 +263,7 @@ class Dispatch:
     async def _carry_out(
         self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
     ) -> list[Result]:
-        started_at = to_micros(self._clock())
-        start = self._elapsed()
+        started_at, start = to_micros(self._clock()), self._elapsed()
         target = group[0].target
         connector = target.connector
         assignments = [assignment_of(task, started_at, grant) for task in group]
@@ -320,6 +319,7 @@ def assignment_of(task: Task, started_at: int, grant: Grant | None = None) -> As
         remembered_id=claimed.remembered_id,
         grant=grant,
         envelope=task.event.envelope() if isinstance(task.event, DeferredEvent) else None,
+        trace=task.trace,
     )
 
 
