@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-import httpx
 import structlog
 
 from app import __version__
@@ -17,8 +18,9 @@ from app.domain.addresses import AddressPolicy
 from app.domain.clock import Clock, system_clock
 from app.domain.errors import RelayError
 from app.domain.target_urls import UrlPolicy
+from app.domain.trace import Tracer
 from app.egress.client import Egress
-from app.services import bootstrap, credentials
+from app.services import bootstrap
 from app.services.backfill import KIND as BACKFILL
 from app.services.backfill import Backfills
 from app.services.backfilling import BackfillJob
@@ -48,6 +50,8 @@ from app.services.replay import Replays
 from app.services.replaying import ReplayJob
 from app.services.set_up_network import SetUpNetwork
 from app.services.steer_deliveries import SteerDeliveries
+from app.services.traced_dispatch import TracedDispatch
+from app.services.traced_ingest import TracedIngest
 from app.services.upkeep import Upkeep
 from app.services.verdict import Verdict
 from app.settings import Settings
@@ -56,6 +60,7 @@ from app.store.database import Database
 from app.store.opening import open_database
 from app.store.sealing import Sealer
 from app.telemetry import Metrics
+from app.tracing import close_tracer
 from app.worker.dispatcher import Dispatcher
 from app.worker.identity import identity
 from app.worker.jobs import JobsLoop
@@ -83,8 +88,10 @@ class Runtime:
         database: Database | None = None,
         sealer: Sealer | None = None,
         clock: Clock = system_clock,
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
+        self.tracer = tracer
         self.clock = clock
         self.database = database or open_database(
             settings.resolved_database_url, pool_size=settings.pool_size
@@ -121,11 +128,11 @@ class Runtime:
 
     def _services(self) -> Services:
         settings, database, clock = self.settings, self.database, self.clock
-        ingest = Ingest(database, self.configuration, clock, self._arrived)
+        ingest = self._ingest()
         urls = UrlPolicy(
             addresses=self.addresses,
             require_https=settings.https_required,
-            denied_hosts=_own_hosts(settings),
+            denied_hosts=bootstrap.own_hosts(settings),
         )
         manage = ManageSources(
             database,
@@ -146,7 +153,7 @@ class Runtime:
                 urls=urls,
                 rotation_overlap=settings.rotation_overlap,
             ),
-            api_keys=ManageApiKeys(database, clock, admin_digests=_admin_digests(settings)),
+            api_keys=ManageApiKeys(database, clock, admin_digests=bootstrap.key_digests(settings)),
             idempotency=Idempotency(database, self.sealer, clock),
             browse=Browse(database, clock),
             deliveries=SteerDeliveries(database, clock, self._arrived),
@@ -179,6 +186,12 @@ class Runtime:
             ),
         )
 
+    def _ingest(self) -> Ingest:
+        parts = (self.database, self.configuration, self.clock, self._arrived)
+        if self.tracer is None:
+            return Ingest(*parts)
+        return TracedIngest(*parts, tracer=self.tracer, url=self.settings.resolved_public_url)
+
     def _arrived(self) -> None:
         if self.worker is not None:
             self.worker.dispatcher.wake()
@@ -208,6 +221,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Commit what was accepted, let running attempts finish, give back the rest, close."""
+        until = time.monotonic() + self.settings.grace
         try:
             await self.services.ingest.drain()
             await self.services.api_keys.settle()
@@ -219,6 +233,7 @@ class Runtime:
         finally:
             await self.egress.aclose()
             await self.database.close()
+            await close_tracer(self.tracer, until - time.monotonic())
 
     async def _stop_worker(self, worker: _Worker) -> None:
         await worker.enrichment.stop()
@@ -264,18 +279,6 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _own_hosts(settings: Settings) -> frozenset[str]:
-    # A target that is this relay would send every event round in a circle.
-    own = httpx.URL(settings.resolved_public_url)
-    port = own.port or (443 if own.scheme == "https" else 80)
-    return frozenset({f"{own.host}:{port}"})
-
-
-def _admin_digests(settings: Settings) -> tuple[str, ...]:
-    key = settings.admin_key
-    return () if key is None else (credentials.digest(key.get_secret_value()),)
-
-
 class _Worker:
     """The delivering half of a process."""
 
@@ -289,7 +292,8 @@ class _Worker:
             runtime.clock,
             wait=settings.enrichment_wait,
         )
-        dispatch = Dispatch(
+        made = partial(TracedDispatch, tracer=runtime.tracer) if runtime.tracer else Dispatch
+        dispatch = made(
             runtime.database,
             runtime.configuration,
             runtime.egress,

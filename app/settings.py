@@ -9,13 +9,16 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
 
-_PUBLIC_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+_PLAIN_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+#: A header field as OpenTelemetry writes it; its value is visible ASCII, percent-encoded.
+_HEADER_FIELD = re.compile(r"\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+\s*=\s*[!-~]+( [!-~]+)*\s*")
 
 
 def _network(text: str) -> Network:
@@ -184,6 +187,20 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="`json` writes one object per line."
     )
+    otlp_endpoint: str = Field(
+        "",
+        description="Where spans are sent (OpenTelemetry, OTLP over HTTP): the collector's URL, such as `http://127.0.0.1:4318`; `/v1/traces` is added. Empty: nothing is traced.",
+    )
+    otlp_headers: SecretStr | None = Field(
+        None,
+        description="Header fields for the collector, such as its key: `name=value`, comma-separated, a comma in a value as `%2C`.",
+    )
+    trace_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces that are kept, among those whose sender did not decide it.",
+    )
     pool_size: int = Field(10, ge=2, le=200, description="PostgreSQL connections per process.")
 
     @field_validator("previous_secret_keys", mode="before")
@@ -208,7 +225,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("secret_key", "admin_key", "require_https", mode="before")
+    @field_validator("secret_key", "admin_key", "otlp_headers", "require_https", mode="before")
     @classmethod
     def _empty_is_absent(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -226,14 +243,22 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "otlp_endpoint")
     @classmethod
-    def _plain_url(cls, value: str) -> str:
-        if value and _PUBLIC_URL.fullmatch(value) is None:
+    def _plain_url(cls, value: str, info: ValidationInfo) -> str:
+        if value and _PLAIN_URL.fullmatch(value) is None:
             raise ValueError(
-                "RELAY_PUBLIC_URL must be a scheme, a host and perhaps a port and a path, such as"
-                " https://relay.example; no user, query or fragment"
+                f"RELAY_{str(info.field_name).upper()} must be a scheme, a host and perhaps a port"
+                " and a path, such as https://relay.example; no user, query or fragment"
             )
+        return value
+
+    @field_validator("otlp_headers")
+    @classmethod
+    def _header_fields(cls, value: SecretStr | None) -> SecretStr | None:
+        text = "" if value is None else value.get_secret_value()
+        if text and not all(_HEADER_FIELD.fullmatch(part) for part in text.split(",")):
+            raise ValueError("RELAY_OTLP_HEADERS must be name=value, with commas between them")
         return value
 
     @model_validator(mode="after")
@@ -268,6 +293,13 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = "localhost" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def otlp_fields(self) -> dict[str, str]:
+        """The header fields for the collector."""
+        text = "" if self.otlp_headers is None else self.otlp_headers.get_secret_value()
+        pairs = (part.partition("=") for part in text.split(",") if part)
+        return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
     @property
     def https_required(self) -> bool:

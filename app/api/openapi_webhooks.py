@@ -68,8 +68,8 @@ _HEADERS: list[Document] = [
         "name": "traceparent",
         "in": "header",
         "required": False,
-        "description": "The trace the event belongs to (W3C Trace Context), where its sender gave"
-        " one.",
+        "description": "The trace the event belongs to (W3C Trace Context): the sender's, where it"
+        " gave one; where the relay is traced itself, its span of this attempt.",
         "schema": {"type": "string"},
         "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     },

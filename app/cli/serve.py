@@ -21,6 +21,7 @@ from app.runtime import Runtime
 from app.services import bootstrap
 from app.settings import Settings
 from app.store import schema
+from app.tracing import open_tracer
 
 #: What uvicorn's processes end with when the application did not start.
 _STARTUP_FAILURE = 3
@@ -55,7 +56,8 @@ def application() -> Any:
 
 
 def _application(settings: Settings) -> Any:
-    return create_app(Runtime(settings, worker=settings.embedded_worker))
+    tracer = open_tracer(settings)
+    return create_app(Runtime(settings, worker=settings.embedded_worker, tracer=tracer))
 
 
 def _start(settings: Settings, sockets: list[socket.socket]) -> None:

@@ -26,6 +26,7 @@ from app.store import schema
 from app.store.database import Database
 from app.store.opening import parse_url
 from app.telemetry import configure_logging, redact
+from app.tracing import open_tracer
 
 FAILED = 1
 WRONG_SETTING = 2
@@ -185,7 +186,8 @@ async def running(settings: Settings, *, worker: bool) -> AsyncIterator[Runtime]
     Raises OldSchema, DatabaseDown and ConfigurationError.
     """
     require_file(settings)
-    runtime = Runtime(settings, worker=worker)
+    tracer = open_tracer(settings) if worker else None
+    runtime = Runtime(settings, worker=worker, tracer=tracer)
     with named_database(settings):
         try:
             await require_schema(runtime.database)

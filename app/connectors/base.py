@@ -86,6 +86,7 @@ class Assignment:
     `remembered_id` is the destination's id for the event's subject, where one is known.
     `grant` is the newest token the engine keeps for the target; for `uses_grant` connectors only.
     `envelope` is the event as a webhook target is sent it, where it was written down before.
+    `trace` goes before the event's: the span of this attempt, where the relay is traced.
     """
 
     event: Event
@@ -98,6 +99,7 @@ class Assignment:
     remembered_id: str | None = None
     grant: Grant | None = None
     envelope: bytes | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,6 @@ from app.domain import strict_json
 from app.domain.envelope import envelope_of
 from app.domain.expressions import ExpressionError
 from app.domain.header_rules import credentials_in
-from app.domain.model import Event
 from app.domain.outcome import Outcome, delivered, gone
 from app.domain.signing import sign
 from app.domain.trace import HEADER
@@ -137,15 +136,16 @@ class Webhook(Connector[WebhookSettings]):
                 (b"webhook-timestamp", b"%d" % timestamp),
                 (b"webhook-signature", signature.encode("ascii")),
                 (b"relay-hop", b"%d" % (assignment.event.hop + 1)),
-                *self._trace(assignment.event),
+                *self._trace(assignment),
             ],
             body,
         )
 
-    def _trace(self, event: Event) -> tuple[tuple[bytes, bytes], ...]:
-        if event.trace is None or self._traced:
+    def _trace(self, assignment: Assignment) -> tuple[tuple[bytes, bytes], ...]:
+        trace = assignment.trace or assignment.event.trace
+        if trace is None or self._traced:
             return ()
-        return ((b"traceparent", event.trace.encode("ascii")),)
+        return ((b"traceparent", trace.encode("ascii")),)
 
     def _outcome(self, response: httpx.Response, assignment: Assignment) -> Outcome:
         if response.is_success:

@@ -176,7 +176,7 @@ class Event:
 
     `subject` is unique over all sources (`my-network/customer/2`): deliveries to an ordered
     target run one after another for one subject, and remembered ids are kept by it.
-    `trace` is the sender's `traceparent`.
+    `trace` is the `traceparent` it came in with.
     """
 
     id: str
@@ -209,6 +209,7 @@ class RawRequest:
     `event_type` is the one in the path, None where the path has none.
     `settled` is True for a stored request that is read again: `event_type` is then what the event
     was taken for when it came in, and is not questioned any more.
+    `trace` goes before the sender's `traceparent`: the relay's own span, where it is traced.
     """
 
     headers: Mapping[str, str]
@@ -218,3 +219,4 @@ class RawRequest:
     settled: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
     repeated_headers: frozenset[str] = frozenset()
+    trace: str | None = None

@@ -8,6 +8,8 @@ import os
 import secrets
 from pathlib import Path
 
+import httpx
+
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import ConfigurationError, Conflict
 from app.services import credentials
@@ -149,3 +151,16 @@ def _make_key_file(path: Path) -> None:
             path.hardlink_to(draft)
     finally:
         draft.unlink()
+
+
+def key_digests(settings: Settings) -> tuple[str, ...]:
+    """The digest of the bootstrap API key, where one is set."""
+    key = settings.admin_key
+    return () if key is None else (credentials.digest(key.get_secret_value()),)
+
+
+def own_hosts(settings: Settings) -> frozenset[str]:
+    """Where this relay is reached: a target there would send every event round in a circle."""
+    own = httpx.URL(settings.resolved_public_url)
+    port = own.port or (443 if own.scheme == "https" else 80)
+    return frozenset({f"{own.host}:{port}"})

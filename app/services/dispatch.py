@@ -1,7 +1,6 @@
 """Taking due deliveries and carrying them out.
 
-A claim is one short transaction; the HTTP calls run outside any; what became of them is written
-by the recorder.
+A claim is one short transaction; the HTTP calls run outside any; the recorder writes the results.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def plan_request(
         source=source.name,
         received_at=request.received_at,
         hop=hop_of(request),
-        trace=trace_of(request.headers),
+        trace=request.trace or trace_of(request.headers),
     )
     received_at = to_micros(request.received_at)
     key, fingerprint, expires_at = _dedupe(source, reading, received_at)

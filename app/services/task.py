@@ -20,12 +20,13 @@ _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
 
 @record(frozen=True, slots=True)
 class Task:
-    """A claimed delivery with its target and event, ready to be sent."""
+    """A claimed delivery with its target and event, ready to be sent as part of `trace`."""
 
     claimed: ClaimedDelivery
     target: BoundTarget
     event: Event
     effect: str | None = None
+    trace: str | None = None
 
 
 def assignment_of(task: Task, now: datetime, grant: Grant | None = None) -> Assignment:
@@ -43,6 +44,7 @@ def assignment_of(task: Task, now: datetime, grant: Grant | None = None) -> Assi
         remembered_id=claimed.remembered_id,
         grant=grant,
         envelope=event.envelope() if isinstance(event, DeferredEvent) else None,
+        trace=task.trace,
     )
 
 

@@ -22,7 +22,7 @@ LAYERS = (
     "web",
     "worker",
 )
-MODULES = ("__main__", "main", "runtime", "settings", "telemetry")
+MODULES = ("__main__", "main", "otlp", "runtime", "settings", "telemetry", "tracing")
 
 # Module of a miniature app, and an import that must not stand in it.
 PLANTED = (
@@ -33,14 +33,19 @@ PLANTED = (
     ("app.domain.event", "app.services"),
     ("app.domain.event", "asyncio"),
     ("app.egress.transport", "app.services"),
+    ("app.otlp", "app.settings"),
     ("app.services.ingest", "aiohttp"),
     ("app.services.ingest", "app.api"),
     ("app.services.ingest", "app.runtime"),
+    ("app.services.ingest", "app.otlp"),
     ("app.services.ingest", "app.settings"),
+    ("app.services.ingest", "app.tracing"),
     ("app.services.ingest", "fastapi"),
+    ("app.services.ingest", "opentelemetry"),
     ("app.services.ingest", "rich"),
     ("app.services.ingest", "sqlalchemy"),
     ("app.store.database", "app.connectors"),
+    ("app.runtime", "app.otlp"),
     ("app.telemetry", "app.services"),
     ("app.worker.loop", "uvicorn"),
 )

@@ -172,3 +172,35 @@ def test_no_representation_shows_the_password_of_the_database():
 @pytest.mark.parametrize("admin_key", ["two words, " * 4 + "!", "Schlüssel" * 5])
 def test_any_text_that_can_be_sent_is_an_admin_key(admin_key):
     assert settings(admin_key=admin_key).admin_key.get_secret_value() == admin_key
+
+
+def test_a_collectors_header_fields_are_read_as_opentelemetry_writes_them():
+    found = settings(otlp_headers="X-Key=of%2Cthe collector, other = a=b ")
+    assert found.otlp_fields == {"x-key": "of,the collector", "other": "a=b"}
+    assert "collector" not in repr(found)
+    assert settings(otlp_headers="").otlp_fields == {}
+    assert settings().otlp_fields == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["planted", "=planted", "x y=planted", "x=", "x=a,planted", "x=a\r\nplanted: b", "x=é"]
+)
+def test_header_fields_for_a_collector_that_are_none_are_refused_without_a_word_of_them(text):
+    told = refusal(otlp_headers=text)
+    assert "RELAY_OTLP_HEADERS must be name=value" in told
+    assert "planted" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["collector:4318", "grpc://collector:4317", "http://user:planted@collector", "http://c/?x=1"],
+)
+def test_a_collectors_address_that_is_no_plain_url_is_refused(url):
+    told = refusal(otlp_endpoint=url)
+    assert "RELAY_OTLP_ENDPOINT must be a scheme" in told
+    assert "planted" not in told
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1])
+def test_a_share_of_the_traces_is_between_none_and_all(ratio):
+    refusal(trace_ratio=ratio)
