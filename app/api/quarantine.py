@@ -44,7 +44,9 @@ class QuarantineAnswer(AnswerBody):
 
     id: str
     source: str
-    event_type: str | None = Field(description="The type in the path, where it had one.")
+    event_type: str | None = Field(
+        description="What stood in the path for the type, where something did."
+    )
     state: QuarantineState
     problem: str = Field(description="The `type` of the problem the sender was answered.")
     detail: str
@@ -62,7 +64,10 @@ class QuarantinedRequestAnswer(QuarantineAnswer):
         {**_ENTRY, "headers": {}, "body": '{"payment_i', "truncated": False}
     )
 
-    headers: dict[str, str] = Field(description="The header fields needed to read it again.")
+    headers: dict[str, str] = Field(
+        description="The header fields, but for those that hold a credential or were about the"
+        " connection."
+    )
     body: str = Field(description="The body as text; what is not UTF-8 is replaced.")
     truncated: bool = Field(description=f"True when the body is over {_LONGEST_TEXT} bytes.")
 

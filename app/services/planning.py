@@ -104,13 +104,18 @@ def event_of(
     received_at: datetime,
     hop: int,
     trace: str | None = None,
+    came_at: datetime | None = None,
 ) -> Event:
-    """The event a reading is, once it has an id and a source."""
+    """The event a reading is, once it has an id and a source.
+
+    One that does not say when it happened happened when it came: at `came_at`, where that was
+    before it was received as an event.
+    """
     return Event(
         id=event_id,
         type=reading.type,
         source=source,
-        occurred_at=reading.occurred_at or received_at,
+        occurred_at=reading.occurred_at or came_at or received_at,
         received_at=received_at,
         test=reading.test,
         subject=f"{source}/{reading.subject}" if reading.subject else None,
@@ -144,6 +149,7 @@ def plan_request(
         received_at=request.received_at,
         hop=hop_of(request),
         trace=trace_of(request.headers),
+        came_at=request.kept_since,
     )
     received_at = to_micros(request.received_at)
     key, fingerprint, expires_at = _dedupe(source, reading, received_at)
@@ -169,7 +175,9 @@ def plan_request(
         test=event.test,
         external_id=reading.dedupe_id,
         hop=event.hop,
-        occurred_at=to_micros(event.occurred_at) if reading.occurred_at else received_at,
+        occurred_at=received_at
+        if event.occurred_at is request.received_at
+        else to_micros(event.occurred_at),
         received_at=received_at,
         content_type=request.headers.get("content-type", "application/json")[:255],
         headers=strict_json.write(kept).decode() if kept else None,

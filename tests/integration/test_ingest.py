@@ -244,11 +244,16 @@ async def test_an_authenticated_body_that_cannot_be_read_is_kept_in_quarantine(
     assert await stored(world, tables.events) == 0
 
 
-async def test_an_empty_body_is_refused_and_there_is_nothing_to_keep(world: World):
+async def test_a_request_without_a_body_is_refused_and_kept(world: World):
     await world.source()
-    with pytest.raises(Unreadable):
-        await world.send(b"")
-    assert await stored(world, tables.quarantine) == 0
+    with pytest.raises(Unreadable, match="is empty") as caught:
+        await world.send(b"", webhook_id="their-7")
+    kept = await world.quarantine.get(caught.value.extra["quarantine_id"])
+    assert (kept.entry.event_type, kept.headers, kept.body) == (
+        "payment_received",
+        {"webhook-id": "their-7"},
+        b"",
+    )
 
 
 async def test_a_compressed_body_is_refused_and_kept(world: World):
