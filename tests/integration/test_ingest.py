@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -133,6 +134,39 @@ async def test_an_explicit_id_with_another_body_is_a_conflict_and_changes_nothin
     with pytest.raises(Conflict, match="d5f96cbd"):
         await world.send(envelope(reason="other"), None)
     assert await stored(world, tables.events) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        (b'"occurred_at":"2026-11-23T19:17:43Z"', b'"occurred_at":"2026-12-23T19:17:43Z"'),
+        (b'"https://n.example.test/"', b'"https://m.example.test/"'),
+    ],
+    ids=["another time", "another network"],
+)
+async def test_an_envelope_that_differs_around_its_data_is_another_body(
+    world: World, changed: tuple[bytes, bytes]
+):
+    await world.source()
+    await world.send(envelope(), None)
+    with pytest.raises(Conflict, match="d5f96cbd"):
+        await world.send(envelope().replace(*changed), None)
+
+
+async def test_a_repeat_may_be_spaced_and_ordered_in_another_way(world: World):
+    await world.source()
+    first = await world.send(envelope(), None)
+    spaced = envelope().replace(b'"spec":"lifecycle-relay/1",', b"")
+    again = await world.send(spaced[:-1] + b' , "spec" : "lifecycle-relay/1" }', None)
+    assert (again.id, again.duplicate) == (first.id, True)
+
+
+async def test_an_id_that_comes_twice_in_one_request_is_refused_and_the_body_kept(world: World):
+    await world.source()
+    request = replace(world.request(webhook_id="b"), repeated_headers=frozenset({"webhook-id"}))
+    with pytest.raises(InvalidPayload, match="must come once") as caught:
+        await world.ingest.accept("shop", request)
+    assert "quarantine_id" in caught.value.extra
 
 
 async def test_fifty_requests_with_one_id_at_once_are_one_event(world: World):
