@@ -162,6 +162,15 @@ async def test_bytes_that_are_no_text_are_shown_all_the_same(node, api):
     assert (entry["body"], entry["size"]) == ("�\x00�", 3)
 
 
+@pytest.mark.parametrize("body", [b"", b"\xff\x00\xfe", b"[" * 70_000], ids=["none", "odd", "long"])
+async def test_the_body_is_downloaded_byte_for_byte(node, api, body):
+    entry_id = await keep(node, body)
+    answer = await api.get(f"/v1/quarantine/{entry_id}/body")
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{entry_id}.bin"'
+
+
 async def test_a_long_body_is_cut(node, api):
     entry_id = await keep(node, b"[" * 70_000)
     entry = (await api.get(f"/v1/quarantine/{entry_id}")).json()
@@ -259,8 +268,8 @@ async def test_an_entry_of_a_removed_source_can_only_be_discarded(node, api):
 
 
 @pytest.mark.parametrize("entry_id", [NO_ENTRY, "qrn_1", "%00"])
-@pytest.mark.parametrize("path", ["{}", "{}/release", "{}/discard"])
+@pytest.mark.parametrize("path", ["{}", "{}/body", "{}/release", "{}/discard"])
 async def test_an_id_that_is_none_is_not_found(api, path, entry_id):
-    method = "POST" if "/" in path else "GET"
+    method = "POST" if path.endswith(("release", "discard")) else "GET"
     answer = await api.request(method, "/v1/quarantine/" + path.format(entry_id))
     assert (answer.status_code, answer.json()["type"]) == (404, "not-found")
