@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import (
@@ -29,6 +30,9 @@ from app.sources.authentication import authenticate
 from app.store import quarantine
 from app.store.database import Database, WriteConnection
 from app.store.quarantine import QuarantineRecord
+
+#: What the end of a request comes to.
+SettledT = TypeVar("SettledT")
 
 
 @record(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Ingest:
         if isinstance(found, _Intake):
             return await self._batcher.put(found)
         try:
-            return await self._store_together(found)
+            return await self._store_together(found, lambda _, receipt: receipt)
         except RelayError as error:
             raise await self._keep(configuration, source_name, request, error) from error
 
@@ -123,17 +127,22 @@ class Ingest:
         source = (await self._configuration.refresh()).sources.get(source_name)
         return source is not None and source.adapter.permits(origin)
 
-    async def reread(self, kept: QuarantineRecord) -> Receipt:
-        """Read a quarantined request again with today's adapter. Raises what `accept` raises."""
+    async def reread(
+        self, kept: QuarantineRecord, settle: Callable[[WriteConnection, Receipt], SettledT]
+    ) -> SettledT:
+        """Read a quarantined request again with today's adapter.
+
+        `settle` closes its entry, in the transaction that stores the event: neither happens
+        without the other.
+        Raises what `accept` raises, and what `settle` does.
+        """
         configuration = await self._configuration.refresh()
         source = configuration.source_by_id(kept.source_id)
         if source is None:
             raise NotFound(f"The source {kept.source!r} no longer exists; discard the entry.")
         request = released_request(kept, self._clock())
         found = self._read(configuration, source.name, request, authenticated=True)
-        if isinstance(found, _Intake):
-            return await self._batcher.put(found)
-        return await self._store_together(found)
+        return await self._store_together(found, settle)
 
     async def drain(self) -> None:
         """Wait until everything accepted so far is committed."""
@@ -164,20 +173,31 @@ class Ingest:
             for part, plan in plan_batch(configuration, source, request)
         ]
 
-    async def _store_together(self, items: Sequence[_Intake]) -> Receipt:
-        """Store all events of a batch in one transaction, or, when one is refused, none."""
+    async def _store_together(
+        self,
+        found: _Intake | Sequence[_Intake],
+        settle: Callable[[WriteConnection, Receipt], SettledT],
+    ) -> SettledT:
+        """Store all events of a request in one transaction, or, when one is refused, none.
 
-        def work(connection: WriteConnection) -> tuple[list[Receipt], bool]:
+        What `settle` makes of the receipt, before the commit, is answered.
+        """
+        items = [found] if isinstance(found, _Intake) else found
+        is_batch = items is found
+
+        def work(connection: WriteConnection) -> tuple[SettledT, bool]:
             results, queued = self._store(connection, items)
             for position, result in enumerate(results):
                 if isinstance(result, RelayError):
-                    raise in_batch(result, position)
-            return [result for result in results if isinstance(result, Receipt)], queued
+                    raise in_batch(result, position) if is_batch else result
+            receipts = tuple(result for result in results if isinstance(result, Receipt))
+            whole = replace(receipts[0], events=receipts if is_batch else ())
+            return settle(connection, whole), queued
 
-        receipts, queued = await self._database.write(work)
+        settled, queued = await self._database.write(work)
         if queued:
             self._arrived()
-        return replace(receipts[0], events=tuple(receipts))
+        return settled
 
     def _plan(
         self,
@@ -236,9 +256,6 @@ class Ingest:
 
     async def _kept(self, item: _Intake, error: RelayError) -> RelayError:
         """What the sender of an item is told that could be read, until its source was changed."""
-        if item.authenticated:
-            # A body of the quarantine, which is kept already.
-            return error
         configuration = self._configuration.current
         try:
             return await self._keep(configuration, item.source_name, item.request, error)

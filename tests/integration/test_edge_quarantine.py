@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.domain import strict_json
-from app.domain.errors import RelayError
+from app.domain.errors import RelayError, StoreUnavailable
 from tests.captured import captured
 from tests.integration.edge import Edge, edge, found
 
@@ -249,6 +249,37 @@ async def test_an_entry_that_is_released_many_times_at_once_becomes_one_event(no
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
     assert len(await found(api, "/v1/events")) == before + 1
+
+
+async def test_an_entry_that_two_nodes_release_at_once_becomes_one_event(
+    node, api, database, sealer, clock
+):
+    entry_ids = [await keep_readable(node) for _ in range(10)]
+    before = len(await found(api, "/v1/events"))
+    async with edge(database, sealer, clock) as other, other.client() as there:
+        answers = await asyncio.gather(
+            *(
+                client.post(f"/v1/quarantine/{entry_id}/release")
+                for entry_id in entry_ids
+                for client in (api, there)
+            )
+        )
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [409] * 10
+    assert len(await found(api, "/v1/events")) == before + 10
+
+
+async def test_a_release_that_cannot_be_noted_makes_no_event(node, api, monkeypatch):
+    entry_id = await keep_readable(node)
+
+    def broken(*_: object, **__: object) -> bool:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.store.quarantine.settle", broken)
+        assert (await api.post(f"/v1/quarantine/{entry_id}/release")).status_code == 503
+    assert await found(api, "/v1/events") == []
+    assert (await api.post(f"/v1/quarantine/{entry_id}/release")).status_code == 200
+    assert len(await found(api, "/v1/events")) == 1
 
 
 @pytest.mark.parametrize("action", ["release", "discard"])
