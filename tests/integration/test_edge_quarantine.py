@@ -304,3 +304,17 @@ async def test_an_id_that_is_none_is_not_found(api, path, entry_id):
     method = "POST" if path.endswith(("release", "discard")) else "GET"
     answer = await api.request(method, "/v1/quarantine/" + path.format(entry_id))
     assert (answer.status_code, answer.json()["type"]) == (404, "not-found")
+
+
+async def test_a_closed_entry_is_removed_when_the_retention_is_over_and_an_open_one_never(
+    node, api
+):
+    closed, still_open = await keep_readable(node), await keep(node, b"")
+    node.clock.advance(40 * 86_400)
+    assert (await api.post(f"/v1/quarantine/{closed}/release")).status_code == 200
+    node.clock.advance(29 * 86_400)
+    await node.world.upkeep.remove_old()
+    assert await found(api, "/v1/quarantine") == [still_open, closed]
+    node.clock.advance(2 * 86_400)
+    await node.world.upkeep.remove_old()
+    assert await found(api, "/v1/quarantine") == [still_open]
