@@ -41,7 +41,8 @@ def kept_request(source: BoundSource, request: RawRequest, error: RelayError) ->
         event_type=_shown_type(request.event_type),
         state="open",
         problem=error.slug,
-        detail=error.detail,
+        # Whatever it repeats of the request, nothing that a database refuses may keep it out.
+        detail=error.detail.replace("\0", "").encode(errors="replace").decode(),
         content_type=request.headers.get("content-type", _JSON)[:255],
         headers=_kept_headers(source, request),
         body=request.body,

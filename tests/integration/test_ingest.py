@@ -278,6 +278,28 @@ async def test_an_authenticated_body_that_cannot_be_read_is_kept_in_quarantine(
     assert await stored(world, tables.events) == 0
 
 
+NUL_KEY = b'"a\\u0000b"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + NUL_KEY + b":1," + NUL_KEY + b":2}",
+        b"{" + NUL_KEY + b":" + b"[" * 70 + b"]" * 70 + b"}",
+        b"{" + NUL_KEY + b":" + b"9" * 30 + b"}",
+        b'{"payment_id":1,"payment_line_items":{' + NUL_KEY + b':{"quantity":"x"}}}',
+    ],
+    ids=["same key twice", "too deep", "30 digits", "wrong field"],
+)
+async def test_a_body_is_kept_whatever_its_keys_are(world: World, body: bytes):
+    await world.source()
+    with pytest.raises(Unreadable) as caught:
+        await world.send(body)
+    kept = await world.quarantine.get(caught.value.extra["quarantine_id"])
+    assert kept.body == body
+    assert "\0" not in caught.value.detail + kept.entry.detail
+
+
 async def test_a_request_without_a_body_is_refused_and_kept(world: World):
     await world.source()
     with pytest.raises(Unreadable, match="is empty") as caught:
