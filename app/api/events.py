@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
+from app.api.answers import download
 from app.api.authentication import ReadAccess, WriteAccess
 from app.api.filters import Since, SourceName, Subject, TypePattern, Until
 from app.api.idempotent import IdempotencyKey
@@ -154,20 +155,3 @@ async def replay_event(
         event=event_id, target=options.target, force=options.force, dry_run=options.dry_run
     )
     return await start_replay(request, principal, services, wanted)
-
-
-def download(body: bytes, content_type: str, name: str) -> Response:
-    """Bytes that a browser keeps as a file and never shows as a page of this relay's.
-
-    What a sender called its body is believed as far as JSON goes.
-    """
-    media_type = content_type.partition(";")[0].strip().lower()
-    json = media_type == "application/json" or media_type.endswith("+json")
-    return Response(
-        body,
-        media_type="application/json" if json else "application/octet-stream",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}.{"json" if json else "bin"}"',
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-        },
-    )

@@ -13,7 +13,7 @@ Document = dict[str, Any]
 _REFUSALS = (400, 401, 404, 408, 409, 413, 415, 422, 429, 431, 503)
 _WHEN = {
     400: "The body cannot be read, or no event type can be found. With a valid credential the"
-    " body is kept, and `quarantine_id` names it.",
+    " request is kept, and `quarantine_id` names it.",
     404: "There is no such source, or the source is strict and does not know the type.",
     409: "The same id came before with another body.",
     415: "The body is compressed, or no JSON. With a valid credential it is kept.",

@@ -89,6 +89,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "status": {"type": "integer", "description": "The HTTP status of the answer."},
         "detail": {"type": "string", "description": "What is wrong here, and what to do."},
         "instance": {"type": "string", "description": "The path that was asked for."},
+        "quarantine_id": {
+            "type": "string",
+            "description": "Where the request of an authenticated sender is kept.",
+        },
         "errors": {
             "type": "array",
             "description": "Each wrong field.",

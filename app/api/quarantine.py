@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 from pydantic import Field
 
+from app.api.answers import download
 from app.api.authentication import ReadAccess, WriteAccess
 from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
@@ -44,7 +45,9 @@ class QuarantineAnswer(AnswerBody):
 
     id: str
     source: str
-    event_type: str | None = Field(description="The type in the path, where it had one.")
+    event_type: str | None = Field(
+        description="What stood in the path for the type, where something did."
+    )
     state: QuarantineState
     problem: str = Field(description="The `type` of the problem the sender was answered.")
     detail: str
@@ -62,7 +65,10 @@ class QuarantinedRequestAnswer(QuarantineAnswer):
         {**_ENTRY, "headers": {}, "body": '{"payment_i', "truncated": False}
     )
 
-    headers: dict[str, str] = Field(description="The header fields needed to read it again.")
+    headers: dict[str, str] = Field(
+        description="The header fields, but for those that hold a credential or were about the"
+        " connection."
+    )
     body: str = Field(description="The body as text; what is not UTF-8 is replaced.")
     truncated: bool = Field(description=f"True when the body is over {_LONGEST_TEXT} bytes.")
 
@@ -99,6 +105,29 @@ async def get_quarantine_entry(
 ) -> QuarantinedRequestAnswer:
     """One entry with its body."""
     return _with_body(await services.quarantine.get(quarantine_id))
+
+
+@router.get(
+    "/{quarantine_id}/body",
+    summary="Read a quarantined request's body",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The body, byte for byte as it was received.",
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        **problem_responses(404),
+    },
+)
+async def get_quarantine_body(
+    services: ServicesOf, _access: ReadAccess, quarantine_id: EntryPath
+) -> Response:
+    """The raw bytes, as a download: what cannot be released can still be repaired and sent again."""
+    found = await services.quarantine.get(quarantine_id)
+    # What it was called is no reason to take it for JSON: nobody could read it.
+    return download(found.body, "application/octet-stream", quarantine_id)
 
 
 @router.post(

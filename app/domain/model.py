@@ -207,6 +207,7 @@ class RawRequest:
     `repeated_headers` names the headers that came more than once (an ambiguity a signature
     check must refuse).
     `event_type` is the one in the path, None where the path has none.
+    `kept_since` is when a request first came in that was kept and is read later, None for others.
     `settled` is True for a stored request that is read again: `event_type` is then what the event
     was taken for when it came in, and is not questioned any more.
     `trace` goes before the sender's `traceparent`: the relay's own span, where it is traced.
@@ -216,6 +217,7 @@ class RawRequest:
     body: bytes
     received_at: datetime
     event_type: str | None = None
+    kept_since: datetime | None = None
     settled: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
     repeated_headers: frozenset[str] = frozenset()

@@ -245,6 +245,9 @@ def _at(steps: Sequence[str | int] | None) -> str:
 def _pointer(steps: Sequence[str | int]) -> str:
     parts = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
     pointer = "".join(["#", *(f"/{part}" for part in parts)])
+    if not pointer.isprintable():
+        # Keys are the sender's, and databases refuse a NUL in a text.
+        pointer = "".join([c if c.isprintable() else ascii(c)[1:-1] for c in pointer])
     return pointer if len(pointer) <= _SHOWN_POINTER else pointer[:_SHOWN_POINTER] + "…"
 
 

@@ -136,6 +136,7 @@ def read_stored(claimed: ClaimedDelivery, configuration: Configuration) -> Event
         received_at=received_at,
         hop=claimed.hop,
         trace=trace_of(request.headers),
+        came_at=from_micros(claimed.occurred_at),
     )
 
 

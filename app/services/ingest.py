@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import (
@@ -16,15 +17,13 @@ from app.domain.errors import (
     RelayError,
     RelayLoop,
     Unreadable,
-    UnsupportedMediaType,
 )
-from app.domain.ids import new_id
 from app.domain.model import RawRequest
 from app.domain.record import record
-from app.domain.routing import is_event_type
 from app.services.batch_requests import in_batch, plan_batch
 from app.services.batching import Batcher
 from app.services.configuration import BoundSource, Configuration, ConfigurationCache
+from app.services.kept_requests import kept_request, released_request
 from app.services.planning import Plan, plan_request
 from app.services.receipts import Receipt, receipt_of, store_firsts
 from app.sources.authentication import authenticate
@@ -32,7 +31,8 @@ from app.store import quarantine
 from app.store.database import Database, WriteConnection
 from app.store.quarantine import QuarantineRecord
 
-_JSON = "application/json"
+#: What the end of a request comes to.
+SettledT = TypeVar("SettledT")
 
 
 @record(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Ingest:
         if isinstance(found, _Intake):
             return await self._batcher.put(found)
         try:
-            return await self._store_together(found)
+            return await self._store_together(found, lambda _, receipt: receipt)
         except RelayError as error:
             raise await self._keep(configuration, source_name, request, error) from error
 
@@ -127,25 +127,22 @@ class Ingest:
         source = (await self._configuration.refresh()).sources.get(source_name)
         return source is not None and source.adapter.permits(origin)
 
-    async def reread(self, kept: QuarantineRecord) -> Receipt:
-        """Read a quarantined body again with today's adapter. Raises what `accept` raises."""
+    async def reread(
+        self, kept: QuarantineRecord, settle: Callable[[WriteConnection, Receipt], SettledT]
+    ) -> SettledT:
+        """Read a quarantined request again with today's adapter.
+
+        `settle` closes its entry, in the transaction that stores the event: neither happens
+        without the other.
+        Raises what `accept` raises, and what `settle` does.
+        """
         configuration = await self._configuration.refresh()
         source = configuration.source_by_id(kept.source_id)
         if source is None:
             raise NotFound(f"The source {kept.source!r} no longer exists; discard the entry.")
-        # Somebody looked at it and wants it in: it is JSON then, whatever its sender called it.
-        mistaken = kept.problem == UnsupportedMediaType.slug
-        content_type = _JSON if mistaken else kept.content_type
-        request = RawRequest(
-            headers={**(kept.headers or {}), "content-type": content_type},
-            body=kept.body,
-            received_at=self._clock(),
-            event_type=kept.event_type,
-        )
+        request = released_request(kept, self._clock())
         found = self._read(configuration, source.name, request, authenticated=True)
-        if isinstance(found, _Intake):
-            return await self._batcher.put(found)
-        return await self._store_together(found)
+        return await self._store_together(found, settle)
 
     async def drain(self) -> None:
         """Wait until everything accepted so far is committed."""
@@ -176,20 +173,31 @@ class Ingest:
             for part, plan in plan_batch(configuration, source, request)
         ]
 
-    async def _store_together(self, items: Sequence[_Intake]) -> Receipt:
-        """Store all events of a batch in one transaction, or, when one is refused, none."""
+    async def _store_together(
+        self,
+        found: _Intake | Sequence[_Intake],
+        settle: Callable[[WriteConnection, Receipt], SettledT],
+    ) -> SettledT:
+        """Store all events of a request in one transaction, or, when one is refused, none.
 
-        def work(connection: WriteConnection) -> tuple[list[Receipt], bool]:
+        What `settle` makes of the receipt, before the commit, is answered.
+        """
+        items = [found] if isinstance(found, _Intake) else found
+        is_batch = items is found
+
+        def work(connection: WriteConnection) -> tuple[SettledT, bool]:
             results, queued = self._store(connection, items)
             for position, result in enumerate(results):
                 if isinstance(result, RelayError):
-                    raise in_batch(result, position)
-            return [result for result in results if isinstance(result, Receipt)], queued
+                    raise in_batch(result, position) if is_batch else result
+            receipts = tuple(result for result in results if isinstance(result, Receipt))
+            whole = replace(receipts[0], events=receipts if is_batch else ())
+            return settle(connection, whole), queued
 
-        receipts, queued = await self._database.write(work)
+        settled, queued = await self._database.write(work)
         if queued:
             self._arrived()
-        return replace(receipts[0], events=tuple(receipts))
+        return settled
 
     def _plan(
         self,
@@ -222,18 +230,19 @@ class Ingest:
         request: RawRequest,
         error: RelayError,
     ) -> RelayError:
-        """Keep an authenticated body that could not be read; answers the error that names it.
+        """Keep an authenticated request that could not be read; answers the error that names it.
 
         Any other error is answered as it is, and nothing is kept.
         """
         unread = isinstance(error, (Unreadable, InvalidRequest))
         source = configuration.sources.get(source_name)
-        if source is None or not unread or not request.body or isinstance(error, RelayLoop):
+        if source is None or not unread or isinstance(error, RelayLoop):
             return error
-        entry = _quarantine_entry(source, request, error)
+        entry = kept_request(source, request, error)
         await self._database.write(lambda c: quarantine.insert(c, entry))
         error.extra["quarantine_id"] = entry.id
-        error.detail += f" The body is kept as {entry.id}."
+        what = "body" if request.body else "request"
+        error.detail += f" The {what} is kept as {entry.id}."
         return error
 
     async def _flush(self, items: Sequence[_Intake]) -> Sequence[Receipt | RelayError]:
@@ -247,9 +256,6 @@ class Ingest:
 
     async def _kept(self, item: _Intake, error: RelayError) -> RelayError:
         """What the sender of an item is told that could be read, until its source was changed."""
-        if item.authenticated:
-            # A body of the quarantine, which is kept already.
-            return error
         configuration = self._configuration.current
         try:
             return await self._keep(configuration, item.source_name, item.request, error)
@@ -294,28 +300,3 @@ def _admit(source: BoundSource, request: RawRequest, *, counted: bool = False) -
     authenticate(source.adapter, request, source.credentials, int(now))
     if source.pace is not None and not counted:
         source.pace.take(now)
-
-
-def _quarantine_entry(
-    source: BoundSource, request: RawRequest, error: RelayError
-) -> QuarantineRecord:
-    event_type = request.event_type
-    return QuarantineRecord(
-        id=new_id("qrn"),
-        source_id=source.id,
-        source=source.name,
-        event_type=event_type if event_type and is_event_type(event_type) else None,
-        state="open",
-        problem=error.slug,
-        detail=error.detail,
-        content_type=request.headers.get("content-type", _JSON)[:255],
-        headers={
-            name: request.headers[name]
-            for name in (*source.adapter.kept_headers, "content-encoding")
-            if name in request.headers
-        },
-        body=request.body,
-        event_id=None,
-        received_at=to_micros(request.received_at),
-        settled_at=None,
-    )

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -46,8 +47,8 @@ class Plan:
     deliveries: tuple[NewDelivery, ...]
 
 
-def _read(source: BoundSource, request: RawRequest) -> tuple[Reading, bool]:
-    """What an authenticated request says, and whether its whole body is the event's data."""
+def _read(source: BoundSource, request: RawRequest) -> tuple[Reading, Any]:
+    """What an authenticated request says, and the document it was read from."""
     require_plain(request)
     _require_json(request.headers.get("content-type", ""))
     document = strict_json.read_strict(request.body)
@@ -59,7 +60,7 @@ def _read(source: BoundSource, request: RawRequest) -> tuple[Reading, bool]:
             f"The source {source.name!r} is strict and does not know the event type"
             f" {reading.type!r}; see /v1/event-types."
         )
-    return reading, reading.data is document
+    return reading, document
 
 
 def require_plain(request: RawRequest) -> None:
@@ -104,13 +105,18 @@ def event_of(
     received_at: datetime,
     hop: int,
     trace: str | None = None,
+    came_at: datetime | None = None,
 ) -> Event:
-    """The event a reading is, once it has an id and a source."""
+    """The event a reading is, once it has an id and a source.
+
+    One that does not say when it happened happened when it came: at `came_at`, where that was
+    before it was received as an event.
+    """
     return Event(
         id=event_id,
         type=reading.type,
         source=source,
-        occurred_at=reading.occurred_at or received_at,
+        occurred_at=reading.occurred_at or came_at or received_at,
         received_at=received_at,
         test=reading.test,
         subject=f"{source}/{reading.subject}" if reading.subject else None,
@@ -136,7 +142,7 @@ def plan_request(
 
     Raises Unreadable, InvalidRequest or UnknownEventType.
     """
-    reading, data_is_body = _read(source, request)
+    reading, document = _read(source, request)
     event = event_of(
         reading,
         event_id=new_id("evt"),
@@ -144,9 +150,10 @@ def plan_request(
         received_at=request.received_at,
         hop=hop_of(request),
         trace=request.trace or trace_of(request.headers),
+        came_at=request.kept_since,
     )
     received_at = to_micros(request.received_at)
-    key, fingerprint, expires_at = _dedupe(source, reading, received_at)
+    key, fingerprint, expires_at = _dedupe(source, reading, document, received_at)
     kept = {
         name: request.headers[name]
         for name in source.adapter.kept_headers
@@ -169,7 +176,9 @@ def plan_request(
         test=event.test,
         external_id=reading.dedupe_id,
         hop=event.hop,
-        occurred_at=to_micros(event.occurred_at) if reading.occurred_at else received_at,
+        occurred_at=received_at
+        if event.occurred_at is request.received_at
+        else to_micros(event.occurred_at),
         received_at=received_at,
         content_type=request.headers.get("content-type", "application/json")[:255],
         headers=strict_json.write(kept).decode() if kept else None,
@@ -177,7 +186,7 @@ def plan_request(
         dedupe_key=key,
         fingerprint=fingerprint,
         dedupe_expires_at=expires_at,
-        envelope=source.stamp + kept_form(event, data_is_body=data_is_body)
+        envelope=source.stamp + kept_form(event, data_is_body=reading.data is document)
         if _sent_as_envelope(configuration, deliveries)
         else None,
     )
@@ -193,9 +202,10 @@ def _sent_as_envelope(configuration: Configuration, deliveries: Iterable[NewDeli
 
 
 def _dedupe(
-    source: BoundSource, reading: Reading, received_at: int
+    source: BoundSource, reading: Reading, document: Any, received_at: int
 ) -> tuple[bytes | None, bytes, int | None]:
-    content = reading.type.encode() + b"\0" + strict_json.canonical(reading.data)
+    said = document if source.adapter.repeats_whole else reading.data
+    content = reading.type.encode() + b"\0" + strict_json.canonical(said)
     fingerprint = hashlib.sha256(content).digest()
     if reading.dedupe_id is not None:
         key = hashlib.sha256(b"id\0" + reading.dedupe_id.encode()).digest()

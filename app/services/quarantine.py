@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +61,6 @@ class Quarantine:
         self._database = database
         self._clock = clock
         self._ingest = ingest
-        self._releasing = asyncio.Lock()
 
     async def page(
         self, *, limit: int, before: str | None = None, state: QuarantineState | None = None
@@ -79,39 +77,37 @@ class Quarantine:
         return QuarantinedRequest(_entry(record), record.headers or {}, record.body)
 
     async def release(self, quarantine_id: str) -> QuarantineEntry:
-        """Read the body again with today's rules and let it in as an event.
+        """Read the request again with today's rules and let it in as an event.
 
-        The event is committed before the entry is closed: a crash in between can only lead to the
-        same body being released again, never to its loss.
+        The entry is closed in the transaction that stores the event, so that it becomes one event
+        whoever releases it, and how often.
         Raises NotFound, Conflict when the entry is closed, and what `Ingest.reread` raises when
-        the body still cannot be read (the entry then stays open).
+        the request still cannot be read (the entry then stays open).
         """
-        async with self._releasing:
-            record = await self._database.read(lambda c: _found(c, quarantine_id))
-            if record.state != quarantine.OPEN:
-                raise _closed(record)
-            receipt = await self._ingest.reread(record)
-            return await self._settle(quarantine_id, quarantine.RELEASED, receipt.id)
+        record = await self._database.read(lambda c: _found(c, quarantine_id))
+        if record.state != quarantine.OPEN:
+            raise _closed(record)
+        return await self._ingest.reread(
+            record, lambda c, receipt: self._settle(c, quarantine.RELEASED, record, receipt.id)
+        )
 
     async def discard(self, quarantine_id: str) -> QuarantineEntry:
         """Close an entry without an event. Raises NotFound and Conflict."""
-        return await self._settle(quarantine_id, quarantine.DISCARDED, None)
+        return await self._database.write(
+            lambda c: self._settle(c, quarantine.DISCARDED, _found(c, quarantine_id))
+        )
 
-    async def _settle(
-        self, quarantine_id: str, state: str, event_id: str | None
+    def _settle(
+        self,
+        connection: WriteConnection,
+        state: str,
+        record: QuarantineRecord,
+        event_id: str | None = None,
     ) -> QuarantineEntry:
         now = to_micros(self._clock())
-
-        def work(connection: WriteConnection) -> QuarantineEntry:
-            before = _found(connection, quarantine_id)
-            settled = quarantine.settle(
-                connection, quarantine_id, state=state, event_id=event_id, now=now
-            )
-            if not settled:
-                raise _closed(before)
-            return _entry(_found(connection, quarantine_id))
-
-        return await self._database.write(work)
+        if not quarantine.settle(connection, record.id, state=state, event_id=event_id, now=now):
+            raise _closed(_found(connection, record.id))
+        return _entry(_found(connection, record.id))
 
 
 def _found(connection: ReadConnection, quarantine_id: str) -> QuarantineRecord:

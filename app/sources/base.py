@@ -59,6 +59,9 @@ class SourceAdapter(Protocol):
     secret_form: ClassVar[SecretForm | None] = SecretForm.STANDARD_WEBHOOKS
     #: What can be set about a source of this kind.
     settings_model: ClassVar[type[SourceSettings]] = SourceSettings
+    #: True when a repeat is the same message throughout: what stands around its data counts too.
+    #: Other senders count their attempts there.
+    repeats_whole: ClassVar[bool] = False
     #: True when a request may need `split`, which `is_batch` then says.
     takes_batches: ClassVar[bool] = False
     #: Lower-case names of the headers that are stored beside the body because `read` needs them.

@@ -19,14 +19,23 @@ from app.sources.lifecycle import DEDUPE_ID_LIMIT, Envelope, event_type_of, read
 
 #: The one version of the form there is; an envelope may leave it out.
 SPEC = "lifecycle-relay/1"
+_SPEC_OF_ANY_VERSION = "lifecycle-relay/"
 
 # No dot: the signature joins id, timestamp and body with dots (Standard Webhooks 1.0.0).
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{DEDUPE_ID_LIMIT}}}", re.ASCII)
 
 
 def is_envelope(body: dict[str, Any]) -> bool:
-    """True for an envelope; every bare body of the platform has `wu_version` at its top."""
-    return "type" in body and "data" in body and "id" in body and "wu_version" not in body
+    """True for an envelope; every bare body of the platform has `wu_version` at its top.
+
+    One that says what it is lacks a member by mistake, and must not be taken for a bare body.
+    """
+    if "wu_version" in body:
+        return False
+    if "type" in body and "data" in body and "id" in body:
+        return True
+    spec = body.get("spec")
+    return isinstance(spec, str) and spec.startswith(_SPEC_OF_ANY_VERSION)
 
 
 def read_envelope(request: RawRequest, body: dict[str, Any]) -> Reading:
@@ -65,7 +74,7 @@ def _check_frame(body: dict[str, Any], place: Place) -> None:
 
 
 def _id(body: dict[str, Any], place: Place) -> str | None:
-    value = body["id"]
+    value = body.get("id")
     if isinstance(value, str) and _ID.fullmatch(value):
         return value
     place.refuse("id", f"must be a string of 1 to {DEDUPE_ID_LIMIT} of A-Z a-z 0-9 _ -")
@@ -73,7 +82,7 @@ def _id(body: dict[str, Any], place: Place) -> str | None:
 
 
 def _data(body: dict[str, Any], place: Place) -> dict[str, Any]:
-    value = body["data"]
+    value = body.get("data")
     if isinstance(value, dict):
         inner = place.beneath("data")
         for name in GROUP_NAMES:

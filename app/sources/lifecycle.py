@@ -129,10 +129,13 @@ def event_type_of(
     return in_body
 
 
-def header_id(headers: Mapping[str, str], errors: list[FieldError]) -> str | None:
+def header_id(request: RawRequest, errors: list[FieldError]) -> str | None:
     """The sender's id of the event in the header `webhook-id`, None without one."""
-    found = headers.get(ID_HEADER)
+    found = request.headers.get(ID_HEADER)
     if found is None:
+        return None
+    if ID_HEADER in request.repeated_headers:
+        errors.append(FieldError("#", "the header webhook-id must come once"))
         return None
     visible = all(_FIRST_VISIBLE <= character <= _LAST_VISIBLE for character in found)
     if not 0 < len(found) <= DEDUPE_ID_LIMIT or not visible:

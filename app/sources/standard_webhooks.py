@@ -40,6 +40,7 @@ class StandardWebhooks(SourceAdapter):
     )
     takes_token: ClassVar[bool] = True
     takes_signature: ClassVar[bool] = True
+    repeats_whole: ClassVar[bool] = True
     settings_model: ClassVar[type[SourceSettings]] = MappedSettings
     kept_headers: tuple[str, ...] = (ID_HEADER,)
 
@@ -77,7 +78,7 @@ class StandardWebhooks(SourceAdapter):
             type=event_type,
             data=body if bare else _data(body, place),
             pointer="#" if bare else "#/data",
-            dedupe_id=header_id(request.headers, errors),
+            dedupe_id=header_id(request, errors),
             occurred_at=place.moment(body, "timestamp"),
         )
         return mapped.over(read_event(envelope, errors, lenient=True))

@@ -34,6 +34,7 @@ class UltimateMultisite(SourceAdapter):
     )
     takes_token: ClassVar[bool] = True
     takes_signature: ClassVar[bool] = True
+    repeats_whole: ClassVar[bool] = True
     issues_token: ClassVar[bool] = True
     settings_model: ClassVar[type[SourceSettings]] = UltimateMultisiteSourceSettings
     #: A bare body that somebody signs has its id there; the built-in sender has none.
@@ -57,7 +58,7 @@ class UltimateMultisite(SourceAdapter):
                 "or send a bridge envelope with id, type and data.",
             )
         errors: list[FieldError] = []
-        dedupe_id = header_id(request.headers, errors)
+        dedupe_id = header_id(request, errors)
         envelope = Envelope(
             type=event_type,
             data=body,

@@ -141,7 +141,7 @@ def remove_old(connection: WriteConnection, before: int, most: int = 1000) -> in
         connection.execute(sa.text("DELETE FROM events WHERE id = :id"), event_ids)
     connection.execute(sa.text("DELETE FROM jobs WHERE finished_at < :before"), {"before": before})
     connection.execute(
-        sa.text("DELETE FROM quarantine WHERE state <> 'open' AND received_at < :before"),
+        sa.text("DELETE FROM quarantine WHERE state <> 'open' AND settled_at < :before"),
         {"before": before},
     )
     return len(ids) + len(event_ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -135,6 +136,39 @@ async def test_an_explicit_id_with_another_body_is_a_conflict_and_changes_nothin
     assert await stored(world, tables.events) == 1
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        (b'"occurred_at":"2026-11-23T19:17:43Z"', b'"occurred_at":"2026-12-23T19:17:43Z"'),
+        (b'"https://n.example.test/"', b'"https://m.example.test/"'),
+    ],
+    ids=["another time", "another network"],
+)
+async def test_an_envelope_that_differs_around_its_data_is_another_body(
+    world: World, changed: tuple[bytes, bytes]
+):
+    await world.source()
+    await world.send(envelope(), None)
+    with pytest.raises(Conflict, match="d5f96cbd"):
+        await world.send(envelope().replace(*changed), None)
+
+
+async def test_a_repeat_may_be_spaced_and_ordered_in_another_way(world: World):
+    await world.source()
+    first = await world.send(envelope(), None)
+    spaced = envelope().replace(b'"spec":"lifecycle-relay/1",', b"")
+    again = await world.send(spaced[:-1] + b' , "spec" : "lifecycle-relay/1" }', None)
+    assert (again.id, again.duplicate) == (first.id, True)
+
+
+async def test_an_id_that_comes_twice_in_one_request_is_refused_and_the_body_kept(world: World):
+    await world.source()
+    request = replace(world.request(webhook_id="b"), repeated_headers=frozenset({"webhook-id"}))
+    with pytest.raises(InvalidPayload, match="must come once") as caught:
+        await world.ingest.accept("shop", request)
+    assert "quarantine_id" in caught.value.extra
+
+
 async def test_fifty_requests_with_one_id_at_once_are_one_event(world: World):
     await world.source()
     await world.target()
@@ -244,11 +278,38 @@ async def test_an_authenticated_body_that_cannot_be_read_is_kept_in_quarantine(
     assert await stored(world, tables.events) == 0
 
 
-async def test_an_empty_body_is_refused_and_there_is_nothing_to_keep(world: World):
+NUL_KEY = b'"a\\u0000b"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + NUL_KEY + b":1," + NUL_KEY + b":2}",
+        b"{" + NUL_KEY + b":" + b"[" * 70 + b"]" * 70 + b"}",
+        b"{" + NUL_KEY + b":" + b"9" * 30 + b"}",
+        b'{"payment_id":1,"payment_line_items":{' + NUL_KEY + b':{"quantity":"x"}}}',
+    ],
+    ids=["same key twice", "too deep", "30 digits", "wrong field"],
+)
+async def test_a_body_is_kept_whatever_its_keys_are(world: World, body: bytes):
     await world.source()
-    with pytest.raises(Unreadable):
-        await world.send(b"")
-    assert await stored(world, tables.quarantine) == 0
+    with pytest.raises(Unreadable) as caught:
+        await world.send(body)
+    kept = await world.quarantine.get(caught.value.extra["quarantine_id"])
+    assert kept.body == body
+    assert "\0" not in caught.value.detail + kept.entry.detail
+
+
+async def test_a_request_without_a_body_is_refused_and_kept(world: World):
+    await world.source()
+    with pytest.raises(Unreadable, match="is empty") as caught:
+        await world.send(b"", webhook_id="their-7")
+    kept = await world.quarantine.get(caught.value.extra["quarantine_id"])
+    assert (kept.entry.event_type, kept.headers, kept.body) == (
+        "payment_received",
+        {"webhook-id": "their-7"},
+        b"",
+    )
 
 
 async def test_a_compressed_body_is_refused_and_kept(world: World):

@@ -49,6 +49,7 @@ CONTRACT = {
     "/v1/replays/{replay_id}/cancel": "post",
     "/v1/quarantine": "get",
     "/v1/quarantine/{quarantine_id}": "get",
+    "/v1/quarantine/{quarantine_id}/body": "get",
     "/v1/quarantine/{quarantine_id}/release": "post",
     "/v1/quarantine/{quarantine_id}/discard": "post",
     "/v1/api-keys": "get post",

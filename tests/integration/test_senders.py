@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from app.api.bodies import BodyLimits
 from app.api.ingest import Door
-from app.domain import strict_json
+from app.domain import signing, strict_json
 from app.domain.clock import to_micros
 from app.domain.errors import (
     Conflict,
@@ -37,6 +37,7 @@ from tests.integration.world import World
 from tests.senders import sample, sample_body
 
 SECRET = "whsec_inventedSecretOfStripe0123456789"
+KEY = "whsec_" + b64encode(b"k" * 32).decode()
 BATCH = "application/cloudevents-batch+json"
 STRUCTURED = "application/cloudevents+json"
 
@@ -114,6 +115,30 @@ async def test_a_stripe_event_whose_signature_is_old_is_refused_and_not_kept(wor
         await push(world, body, headers)
     assert await stored(world, tables.events) == 0
     assert await stored(world, tables.quarantine) == 0
+
+
+def signed(world: World, event_id: str, document: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+    """A message of Standard Webhooks, and its headers."""
+    body = strict_json.write(document)
+    stamp = int(world.clock().timestamp())
+    signature = signing.sign(event_id, stamp, body, [signing.decode_secret(KEY)])
+    return body, {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(stamp),
+        "webhook-signature": signature,
+    }
+
+
+async def test_a_standard_webhook_is_the_same_one_if_all_of_it_is(world: World):
+    await world.source(kind="standard_webhooks", signing_secret=KEY)
+    told = {"type": "user.created", "timestamp": "2026-11-23T19:17:43Z", "data": {"id": 1}}
+    first = await push(world, *signed(world, "msg_1", told))
+    world.clock.advance(86_400)
+    again = await push(world, *signed(world, "msg_1", told))
+    assert (again.id, again.duplicate) == (first.id, True)
+    later = told | {"timestamp": "2026-11-24T19:17:43Z"}
+    with pytest.raises(Conflict, match="msg_1"):
+        await push(world, *signed(world, "msg_1", later))
 
 
 async def test_a_github_webhook_is_known_by_event_and_delivery(world: World):

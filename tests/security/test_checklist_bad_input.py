@@ -88,10 +88,22 @@ def test_an_unknown_source_is_answered_like_a_missing_page(server):
     problem(answer, 404, "not-found")
 
 
-def test_an_empty_body_is_refused_and_there_is_nothing_to_keep(server):
-    kept = server.quarantined()
-    document = problem(server.exchange(server.door(JSON, body=b"")), 400, "unreadable-body")
+@pytest.mark.parametrize("length", [["content-length: 0"], []], ids=["of length 0", "of no length"])
+def test_a_request_without_a_body_is_refused_and_kept(server, length):
+    agent = "user-agent: WordPress/6.1.9"
+    answer = server.exchange(server.door(JSON, agent, *length, body=None))
+    document = problem(answer, 400, "unreadable-body")
     assert "empty" in document["detail"]
+    entry = server.management("GET", f"/v1/quarantine/{document['quarantine_id']}").document
+    assert (entry["event_type"], entry["size"], entry["body"]) == ("payment_received", 0, "")
+    assert entry["headers"] == {"user-agent": "WordPress/6.1.9"}
+
+
+@pytest.mark.parametrize("token", ["", "?token=wrong"])
+def test_a_stranger_without_a_body_leaves_nothing(server, token):
+    kept = server.quarantined()
+    answer = server.exchange(written("POST", TYPE_PATH + token, JSON, body=b""))
+    problem(answer, 401, "unauthorized")
     assert server.quarantined() == kept
 
 

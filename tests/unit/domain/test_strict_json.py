@@ -214,6 +214,11 @@ def test_a_place_beyond_the_part_that_is_searched_is_not_named():
     assert refusal(b"{" + keys + b',"0":1}') == "A key stands twice in one object."
 
 
+def test_what_cannot_be_printed_in_a_pointer_is_written_out():
+    detail = refusal('{"é\\u0000\\u001b\\u202e":{"a":1,"a":2}}'.encode())
+    assert detail == r"A key stands twice in one object, at #/é\x00\x1b\u202e/a."
+
+
 def test_a_long_pointer_is_cut():
     detail = refusal(b'{"' + b"k" * 500 + b'":{"a":1,"a":2}}')
     assert detail.endswith("k….")

@@ -14,6 +14,7 @@ from app.domain import strict_json
 from app.domain.catalogue import BRIDGE_TYPES, CATALOGUE, bridge_example
 from app.domain.errors import InvalidPayload, InvalidRequest
 from app.domain.model import Context, Plan, RawRequest, Reading
+from app.sources.bridge import SPEC
 from app.sources.registry import adapter_for
 from tests.captured import RECEIVED_AT, hook_data, names
 
@@ -174,6 +175,24 @@ def test_an_envelope_without_a_type_takes_the_paths() -> None:
     assert read(enveloped({}, type=None), "x").type == "x"
     with pytest.raises(InvalidRequest, match="names no event type"):
         read(enveloped({}, type=None))
+
+
+@pytest.mark.parametrize(
+    ("missing", "place"), [("id", "#/id"), ("data", "#/data")], ids=["id", "data"]
+)
+def test_what_says_that_it_is_an_envelope_is_never_taken_for_a_bare_body(
+    missing: str, place: str
+) -> None:
+    body = enveloped({"customer": {"id": "7"}}, spec=SPEC)
+    del body[missing]
+    assert refused_places(body, "customer_post_create") == [place]
+
+
+def test_an_envelope_whose_type_stands_in_the_path_is_read_as_one() -> None:
+    body = enveloped({"customer": {"id": "7"}}, spec=SPEC)
+    del body["type"]
+    reading = read(body, "customer_post_create")
+    assert (reading.dedupe_id, reading.subject) == (body["id"], "customer/7")
 
 
 @pytest.mark.parametrize("type_", ["Upper", "", 3, ["x"], "a" * 65, "x\0"])
