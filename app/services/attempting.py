@@ -127,7 +127,13 @@ def _failed(request: httpx.Request, failure: TransportFailure, masking: Masking)
 
 
 def outcomes(end: Any, count: int) -> Sequence[Outcome] | None:
-    """The outcomes of a batch in order, or None when it was refused as a whole."""
+    """The outcomes of a batch in order, or None when it was refused as a whole.
+
+    A connector that does not say what became of each delivery has failed: each is a retry.
+    """
     if isinstance(end, Outcome):
         return [end] if count == 1 else None
-    return list(end)
+    if isinstance(end, Sequence) and len(end) == count:
+        return end
+    _log.error("connector.unclear", deliveries=count, answered=type(end).__name__)
+    return [retry("The connector failed: it did not say what became of the delivery.")] * count

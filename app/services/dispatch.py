@@ -226,14 +226,21 @@ class Dispatch:
         )
 
     def carry_out(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
-        """Send one group: a single delivery, or a batch of one target. Never raises.
+        """Send one group: a single delivery, or a batch of one target.
 
         Like `_send`, it hands the coroutine on: each one more costs every delivery.
+        What it raises is a mistake, of which `unsent` makes results.
         """
         enrichment = self._enrichment
         if enrichment is None or not enrichment.concerns(group[0].target):
             return self._send(group)
         return self._complete_and_send(enrichment, group)
+
+    def unsent(self, group: Sequence[Task], error: Exception) -> list[Result]:
+        """The results of a group that could not be sent: one mistake must not stop the rest."""
+        _log.error("delivery.unsent", delivery=group[0].claimed.id, exc_info=error)
+        outcome = retry(f"The delivery could not be sent: {type(error).__name__}.")
+        return [self._unsent(t.claimed, outcome, t.event, attempted=True) for t in group]
 
     async def _complete_and_send(
         self, enrichment: Enrichment, group: Sequence[Task]

@@ -150,7 +150,10 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._start_some)
 
     async def _carry_out(self, sending: _Sending) -> None:
-        results = await self._dispatch.carry_out(sending.group)
+        try:
+            results = await self._dispatch.carry_out(sending.group)
+        except Exception as error:  # noqa: BLE001  its slots must be free again, whatever it was
+            results = self._dispatch.unsent(sending.group, error)
         self._running.discard(sending)
         self._recording.put(results)
 
