@@ -100,12 +100,29 @@ class Dispatch:
         self._elapsed = elapsed
         self._events = StoredEvents(configuration)
         self._lateness = Lateness(database, configuration)
+        # Leased by a claim that then failed: nobody sends them.
+        self._unsendable: list[ClaimedDelivery] = []
 
     async def claim(self, free: int) -> Claim:
-        """Lease up to `free` due deliveries, fairly over the targets."""
+        """Lease up to `free` due deliveries, fairly over the targets. Raises StoreUnavailable."""
+        await self._put_back()
         taken, next_due = await self._database.write_briefly(
             lambda c: self._take(c, free), durable=False
         )
+        try:
+            return await self._readied(taken, next_due)
+        except BaseException:
+            self._unsendable += taken
+            raise
+
+    async def _put_back(self) -> None:
+        """Their lease would hold them back, and be taken for a worker that was lost."""
+        if self._unsendable:
+            lost = [(one.id, one.fence) for one in self._unsendable]
+            await self._database.write(lambda c: claim.put_back(c, lost))
+            self._unsendable.clear()
+
+    async def _readied(self, taken: Sequence[ClaimedDelivery], next_due: int | None) -> Claim:
         tasks, results = self._prepare(taken)
         reserved, waiting = await self._reserve(tasks)
         current = await self._brought_up_to_date(reserved)

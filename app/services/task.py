@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
+
 from app.connectors.base import Assignment
 from app.domain.clock import from_micros
 from app.domain.grant import Grant
@@ -15,6 +17,7 @@ from app.services.configuration import BoundTarget
 from app.services.events import DeferredEvent
 from app.store.claim import ClaimedDelivery
 
+_log = structlog.get_logger(__name__)
 _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
 
 
@@ -58,6 +61,15 @@ def is_forced(claimed: ClaimedDelivery) -> bool:
     return claimed.repeats_id == claimed.id
 
 
+def _batch_key(task: Task) -> str:
+    try:
+        assignment = assignment_of(task, from_micros(task.claimed.received_at))
+        return task.target.connector.batch_key(assignment)
+    except Exception:  # noqa: BLE001  what it is shows when it is sent, alone
+        _log.exception("delivery.unbatched", delivery=task.claimed.id)
+        return task.claimed.id
+
+
 def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
     """The tasks in groups, one for each request, in the order in which they were claimed."""
     groups: list[list[Task]] = []
@@ -68,8 +80,7 @@ def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
         if size == 1 or task.claimed.single:
             groups.append([task])
             continue
-        received_at = from_micros(task.claimed.received_at)
-        key = (task.target.id, connector.batch_key(assignment_of(task, received_at)))
+        key = (task.target.id, _batch_key(task))
         group = open_groups.get(key)
         if group is None or len(group) >= size:
             group = open_groups[key] = []

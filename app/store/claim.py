@@ -250,6 +250,17 @@ def release(connection: WriteConnection, owner: str, now: int) -> int:
     ).rowcount
 
 
+def put_back(connection: WriteConnection, claims: Sequence[tuple[str, int]]) -> None:
+    """Give claims (delivery, fence) back that were never sent: as due as before, not counted."""
+    connection.execute(
+        sa.text(
+            "UPDATE queue SET lease_until = NULL, lease_owner = NULL"
+            " WHERE delivery_id = :id AND fence = :fence AND lease_until IS NOT NULL"
+        ),
+        [{"id": delivery, "fence": fence} for delivery, fence in claims],
+    )
+
+
 def lease_owners(connection: WriteConnection) -> list[str]:
     """Who holds deliveries now."""
     return list(

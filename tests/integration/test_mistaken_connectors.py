@@ -56,7 +56,16 @@ class Abrupt(Speechless):
         raise KeyError("oops")
 
 
-MISTAKEN = (Speechless, Miscounting, Abrupt)
+class Keyless(Miscounting):
+    """Cannot say what goes together."""
+
+    name: ClassVar[str] = "keyless"
+
+    def batch_key(self, assignment: Assignment) -> str:
+        raise KeyError("no key")
+
+
+MISTAKEN = (Speechless, Miscounting, Abrupt, Keyless)
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +109,15 @@ async def test_what_was_sent_by_a_connector_that_does_not_end_well_stands_in_the
     _, [attempt] = await world.browse.delivery(delivery.id)
     assert attempt.outcome == "retry"
     assert attempt.exchanges[0]["status"] == 200
+
+
+async def test_a_connector_that_cannot_say_what_goes_together_stops_nobody(world: World):
+    await world.source()
+    await world.target("bad", connector="keyless", retry={"schedule": [0]})
+    await world.target("good")
+    for number in range(3):
+        await world.send(payment(number))
+    await world.work()
+    found = await world.deliveries()
+    assert {one.status for one in found if one.target == "good"} == {"succeeded"}
+    assert {one.status for one in found if one.target == "bad"} == {"failed"}
