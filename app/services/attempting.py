@@ -66,7 +66,7 @@ async def drive(
                 response = await sender.send(
                     request,
                     target=target,
-                    deadline=until - elapsed(),
+                    deadline=_left(until - elapsed(), seconds),
                     ca_certificate=ca_certificate,
                 )
             except TransportFailure as failure:
@@ -85,6 +85,14 @@ async def drive(
         _log.exception("connector.failed", target=target)
         attempted.end = retry(f"The connector failed: {type(error).__name__}. The log has more.")
     return attempted
+
+
+def _left(deadline: float, seconds: float) -> float:
+    """The rest of the time, if there is any: a kept connection sends before it looks at a clock."""
+    if deadline <= 0:
+        reason = f"The attempt was not over within {seconds:g} seconds."
+        raise TransportFailure("timeout", reason, may_have_arrived=False)
+    return deadline
 
 
 def _answered(request: httpx.Request, response: httpx.Response, masking: Masking) -> dict[str, Any]:

@@ -284,12 +284,25 @@ class Dispatch:
             await loan.settle([result.outcome for result in results], results[0].exchanges)
         return results
 
+    def _lease_lasts(self, claimed: ClaimedDelivery, now: int) -> bool:
+        """False when another worker may have the delivery before an attempt that begins now ends.
+
+        So it is for a process that was frozen, and where the store took long.
+        """
+        return now + self._attempt_timeout * _MICROS <= claimed.fence + self._lease
+
+    def _too_late(self, task: Task) -> Result:
+        outcome = skipped("Not sent: its lease would have ended before the attempt.")
+        return self._unsent(task.claimed, outcome, task.event, postpone=0.0)
+
     async def _attempt(
         self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
     ) -> list[Result]:
         now = self._clock()
         started_at = to_micros(now)
         start = self._elapsed()
+        if not self._lease_lasts(group[0].claimed, started_at):
+            return [self._too_late(task) for task in group]
         target = group[0].target
         connector = target.connector
         assignments = [assignment_of(task, now, grant) for task in group]

@@ -54,3 +54,47 @@ async def test_what_another_worker_claimed_meanwhile_is_not_put_back(
     assert (await world.dispatch.claim(10)).count == 0
     [delivery] = await world.deliveries()
     assert delivery.status == "in_flight"
+
+
+async def test_what_a_frozen_worker_held_beyond_its_lease_is_not_sent(world: World):
+    await world.source()
+    await world.target()
+    await world.send()
+    held = await world.dispatch.claim(10)
+    world.clock.advance(61)
+    await world.upkeep.take_back_expired_leases()
+    assert len(await world.work()) == 1
+    [result] = await world.dispatch.carry_out(held.groups[0])
+    await world.recorder.record([result])
+    assert len(world.sender.sent) == 1
+    [delivery] = await world.deliveries()
+    assert delivery.status == "succeeded"
+    _, attempts = await world.browse.delivery(delivery.id)
+    assert [one.outcome for one in attempts] == ["lost", "delivered"]
+
+
+async def test_an_attempt_that_could_outlast_its_lease_does_not_begin(world: World):
+    await world.source()
+    await world.target()
+    await world.send()
+    held = await world.dispatch.claim(10)
+    # The lease is of 60 seconds, an attempt may take 20.
+    world.clock.advance(41)
+    [result] = await world.dispatch.carry_out(held.groups[0])
+    await world.recorder.record([result])
+    assert world.sender.sent == []
+    assert len(await world.work()) == 1
+    [delivery] = await world.deliveries()
+    assert (delivery.status, delivery.attempt_count) == ("succeeded", 1)
+    _, attempts = await world.browse.delivery(delivery.id)
+    assert [one.outcome for one in attempts] == ["delivered"]
+
+
+async def test_an_attempt_that_just_fits_into_its_lease_begins(world: World):
+    await world.source()
+    await world.target()
+    await world.send()
+    held = await world.dispatch.claim(10)
+    world.clock.advance(40)
+    await world.dispatch.carry_out(held.groups[0])
+    assert len(world.sender.sent) == 1
