@@ -24,6 +24,8 @@ from app.worker.recording import Recording
 _log = structlog.get_logger(__name__)
 _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
+#: Seconds that a few free slots wait for others.
+_GATHER = 0.05
 #: How many deliveries are started before the answers to others are looked at. All of a claim at
 #: once would make one turn of the event loop of it, during which nothing is recorded or claimed.
 _BURST = 16
@@ -45,6 +47,7 @@ class Dispatcher:
         self._clock = clock
         self._slots = slots
         self._in_flight = 0
+        self._few_since: float | None = None
         self._recording = Recording(recorder, self._ended)
         # Claimed, and not started yet.
         self._ahead: deque[Sequence[Task]] = deque()
@@ -105,9 +108,11 @@ class Dispatcher:
     async def _round(self) -> float:
         """Claim once; answers how long to sleep, 0 when there may be more at once."""
         free = self._slots - self._in_flight
-        # A few free slots are not worth a transaction while others are busy.
-        if free < max(1, self._slots // 4):
+        if free <= 0:
             return _LONGEST_SLEEP
+        pause = self._until_enough(free)
+        if pause > 0:
+            return pause
         claimed = await self._dispatch.claim(free)
         if self._stopping:
             return 0.0
@@ -118,6 +123,22 @@ class Dispatcher:
             # What is left waits for a slot of its target or for a predecessor: both wake us.
             return _LONGEST_SLEEP
         return self._until(claimed.next_due)
+
+    def _until_enough(self, free: int) -> float:
+        """Seconds to wait for more free slots: a few are not worth a transaction, if others follow.
+
+        They do not where slow targets hold the rest.
+        """
+        now = asyncio.get_running_loop().time()
+        if free >= self._slots // 4:
+            self._few_since = None
+            return 0.0
+        if self._few_since is None:
+            self._few_since = now
+        left = self._few_since + _GATHER - now
+        if left <= 0:
+            self._few_since = None
+        return max(0.0, left)
 
     def _until(self, next_due: int | None) -> float:
         if next_due is None:
