@@ -69,7 +69,7 @@ class Recorder:
         self._throttles: dict[str, int] = {}
 
     async def record(self, batch: Sequence[Result]) -> None:
-        """Write results, all or none of them. Raises StoreUnavailable."""
+        """Write results, each of another delivery, all or none of them. Raises StoreUnavailable."""
         targets = self._configuration.current.targets
         judged = [
             (

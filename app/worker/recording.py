@@ -57,7 +57,8 @@ class Recording:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                batch = _without_repeats(self._waiting[:_MOST])
+                self._waiting = self._waiting[len(batch) :]
                 await self._write(batch)
                 self._ended(len(batch))
         finally:
@@ -98,3 +99,18 @@ class Recording:
         """The lease brings these deliveries back, or the end of this worker."""
         if self._stopped.is_set():
             self._lost += [one.claimed for one in batch]
+
+
+def _without_repeats(results: list[Result]) -> list[Result]:
+    """Up to the first delivery that stands there twice, since it was claimed anew in between.
+
+    Only one of its results counts, and which one is told by what the other left in the store.
+    """
+    if len({one.claimed.id for one in results}) == len(results):
+        return results
+    known: set[str] = set()
+    for position, one in enumerate(results):
+        if one.claimed.id in known:
+            return results[:position]
+        known.add(one.claimed.id)
+    return results
