@@ -66,11 +66,12 @@ class Recorder:
         self._arrived = arrived
         self._observe = observe
         self._last_success: dict[str, int] = {}
-        self._throttles: dict[str, int] = {}
+        self._throttles: dict[str, tuple[int, int]] = {}
 
     async def record(self, batch: Sequence[Result]) -> None:
         """Write results, each of another delivery, all or none of them. Raises StoreUnavailable."""
         targets = self._configuration.current.targets
+        now = to_micros(self._clock())
         judged = [
             (
                 result,
@@ -78,12 +79,11 @@ class Recorder:
                     result,
                     targets.get(result.claimed.target_id),
                     self._chance(),
-                    self._throttles_in_a_row(result),
+                    self._throttles_in_a_row(result, now),
                 ),
             )
             for result in batch
         ]
-        now = to_micros(self._clock())
         flush = _Batch(judged, now, simple=all(self._is_simple(*pair, now) for pair in judged))
         write = self._database.write_once if flush.simple else self._database.write
         await write(lambda c: self._write(c, flush))
@@ -104,13 +104,18 @@ class Recorder:
             and now - self._last_success.get(result.claimed.target_id, 0) <= _SUCCESS_EVERY
         )
 
-    def _throttles_in_a_row(self, result: Result) -> int:
+    def _throttles_in_a_row(self, result: Result, now: int) -> int:
+        """How often the target throttled what was sent after it had throttled before."""
         target_id, kind = result.claimed.target_id, result.outcome.kind
+        count, counted_at = self._throttles.get(target_id, (0, -1))
         if kind is OutcomeKind.THROTTLE:
-            self._throttles[target_id] = self._throttles.get(target_id, 0) + 1
+            # A batch, and all that was under way, are throttled once: nobody was too fast again.
+            if result.started_at > counted_at:
+                count += 1
+                self._throttles[target_id] = (count, now)
         elif kind in TAKEN:
             self._throttles.pop(target_id, None)
-        return self._throttles.get(target_id, 1)
+        return max(count, 1)
 
     def _write(self, connection: WriteConnection, batch: _Batch) -> None:
         batch.plans.clear()
