@@ -10,6 +10,7 @@ import structlog
 
 from app.domain import strict_json
 from app.domain.clock import Clock, to_micros
+from app.domain.errors import StoreUnavailable
 from app.domain.ids import new_id
 from app.domain.outcome import OutcomeKind
 from app.services import news
@@ -88,7 +89,7 @@ class Recorder:
         write = self._database.write_once if flush.simple else self._database.write
         await write(lambda c: self._write(c, flush))
         for target_id, reason in flush.disable.items():
-            await self._disable(target_id, reason, flush)
+            await self._disable_if_possible(target_id, reason, flush)
         if flush.plans:
             self._arrived()
         for result, ruling in judged:
@@ -239,6 +240,13 @@ class Recorder:
         for _, ruling in pairs:
             if ruling.disable is not None:
                 batch.disable[target_id] = ruling.disable
+
+    async def _disable_if_possible(self, target_id: str, reason: str, batch: _Batch) -> None:
+        try:
+            await self._disable(target_id, reason, batch)
+        except StoreUnavailable as error:
+            # The results are written, and must not be again: the target's next refusal disables it.
+            _log.warning("target.not_disabled", target_id=target_id, cause=error.cause)
 
     async def _disable(self, target_id: str, reason: str, batch: _Batch) -> None:
         # A transaction of its own: changes of the configuration wait for one another, and nothing
