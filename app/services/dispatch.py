@@ -217,7 +217,10 @@ class Dispatch:
     def _taken_by(self, owner: Reservation, task: Task) -> Result:
         if not owner.done:
             outcome = skipped(f"Waiting for {owner.delivery_id}, which does the same.")
-            return self._unsent(task.claimed, outcome, task.event, postpone=_EFFECT_WAIT_SECONDS)
+            # Before the other one is tried again there is nothing to learn.
+            wait = (owner.due_at - to_micros(self._clock())) / _MICROS + _EFFECT_WAIT_SECONDS
+            wait = max(wait, _EFFECT_WAIT_SECONDS)
+            return self._unsent(task.claimed, outcome, task.event, postpone=wait)
         outcome = skipped(f"{task.effect} was carried out by {owner.delivery_id}.")
         return self._unsent(task.claimed, outcome, task.event, first=owner.delivery_id)
 
