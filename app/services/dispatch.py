@@ -143,8 +143,9 @@ class Dispatch:
     ) -> tuple[list[ClaimedDelivery], int | None]:
         now = to_micros(self._clock())
         ready = claim.ready_targets(connection, now)
-        if ready and ready[0].version != self._configuration.current.version:
-            self._configuration.load_if_moved(connection)
+        known = self._configuration
+        if ready and (ready[0].version != known.current.version or known.stale(now)):
+            known.load_if_moved(connection)
         bound = self._configuration.current.targets
         allowances = [allowance(one, now, _batch_size(bound.get(one.id))) for one in ready]
         slots = share(allowances, free)
