@@ -7,9 +7,10 @@ by the recorder.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -27,8 +28,8 @@ from app.services.giving_back import give_back
 from app.services.grants import Grants
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
-from app.services.slots import allowance, share
-from app.services.task import Task, assignment_of, grouped, is_forced
+from app.services.slots import allowance, share, spending
+from app.services.task import Task, assignment_of, grouped, is_forced, unpaid
 from app.store import claim, effects
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
@@ -71,6 +72,14 @@ class Claim:
     next_due: int | None
 
 
+class _Taken(NamedTuple):
+    """What was leased, when there may be more, and the requests that were paid for."""
+
+    deliveries: Sequence[ClaimedDelivery]
+    next_due: int | None
+    paid: Mapping[str, int]
+
+
 class Dispatch:
     """The use-case of a worker: `claim`, then `carry_out` each group, then record."""
 
@@ -106,13 +115,11 @@ class Dispatch:
     async def claim(self, free: int) -> Claim:
         """Lease up to `free` due deliveries, fairly over the targets. Raises StoreUnavailable."""
         await self._put_back()
-        taken, next_due = await self._database.write_briefly(
-            lambda c: self._take(c, free), durable=False
-        )
+        taken = await self._database.write_briefly(lambda c: self._take(c, free), durable=False)
         try:
-            return await self._readied(taken, next_due)
+            return await self._readied(taken)
         except BaseException:
-            self._unsendable += taken
+            self._unsendable += taken.deliveries
             raise
 
     async def _put_back(self) -> None:
@@ -122,11 +129,14 @@ class Dispatch:
             await self._database.write(lambda c: claim.put_back(c, lost))
             self._unsendable.clear()
 
-    async def _readied(self, taken: Sequence[ClaimedDelivery], next_due: int | None) -> Claim:
-        tasks, results = self._prepare(taken)
+    async def _readied(self, taken: _Taken) -> Claim:
+        tasks, results = self._prepare(taken.deliveries)
         reserved, waiting = await self._reserve(tasks)
         current = await self._brought_up_to_date(reserved)
-        return Claim(grouped(current), [*results, *waiting], len(taken), next_due)
+        groups = grouped(current)
+        if owed := unpaid(groups, taken.paid):
+            await self._database.write(lambda c: claim.owe_tokens(c, owed), durable=False)
+        return Claim(groups, [*results, *waiting], len(taken.deliveries), taken.next_due)
 
     async def _brought_up_to_date(self, tasks: list[Task]) -> list[Task]:
         """What comes late must not bring an older plan back, where order counts."""
@@ -138,9 +148,7 @@ class Dispatch:
         """Give back what this worker still holds, `cut` while being sent; answers how many."""
         return await self._database.write(lambda c: give_back(c, self._owner, cut, self._clock()))
 
-    def _take(
-        self, connection: WriteConnection, free: int
-    ) -> tuple[list[ClaimedDelivery], int | None]:
+    def _take(self, connection: WriteConnection, free: int) -> _Taken:
         now = to_micros(self._clock())
         ready = claim.ready_targets(connection, now)
         known = self._configuration
@@ -149,23 +157,17 @@ class Dispatch:
         bound = self._configuration.current.targets
         allowances = [allowance(one, now, _batch_size(bound.get(one.id))) for one in ready]
         slots = share(allowances, free)
-        if not slots:
-            return [], claim.next_due(connection, now)
-        taken = claim.take(
-            connection, slots, now=now, lease_until=now + self._lease, owner=self._owner
+        taken = (
+            claim.take(connection, slots, now=now, lease_until=now + self._lease, owner=self._owner)
+            if slots
+            else []
         )
-        counts: dict[str, int] = {}
-        for one in taken:
-            counts[one.target_id] = counts.get(one.target_id, 0) + 1
-        claim.spend_tokens(
-            connection,
-            [
-                (one.target_id, one.left_after(counts.get(one.target_id, 0)), now)
-                for one in allowances
-                if one.tokens is not None
-            ],
-        )
-        return taken, None if taken else claim.next_due(connection, now)
+        spent = spending(ready, allowances, Counter(one.target_id for one in taken), now)
+        if taken:
+            claim.spend_tokens(connection, spent.left)
+            return _Taken(taken, spent.next_token, spent.paid)
+        moments = [spent.next_token, claim.next_due(connection, now)]
+        return _Taken([], min((one for one in moments if one is not None), default=None), {})
 
     def _prepare(self, taken: Iterable[ClaimedDelivery]) -> tuple[list[Task], list[Result]]:
         tasks: list[Task] = []

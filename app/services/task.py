@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -87,3 +88,12 @@ def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
             groups.append(group)
         group.append(task)
     return groups
+
+
+def unpaid(groups: Sequence[Sequence[Task]], paid: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The requests beyond those that were `paid` for: target, how many.
+
+    What goes together is known only when the deliveries are.
+    """
+    requests = Counter(group[0].target.id for group in groups)
+    return [(one, requests[one] - most) for one, most in paid.items() if requests[one] > most]

@@ -212,6 +212,14 @@ def spend_tokens(connection: WriteConnection, states: Sequence[tuple[str, float,
         )
 
 
+def owe_tokens(connection: WriteConnection, requests: Sequence[tuple[str, int]]) -> None:
+    """Take more out of rate buckets (target, requests); what they owe is refilled first."""
+    connection.execute(
+        sa.text("UPDATE target_state SET tokens = tokens - :count WHERE target_id = :id"),
+        [{"id": target, "count": count} for target, count in sorted(requests)],
+    )
+
+
 def next_due(connection: WriteConnection, now: int) -> int | None:
     """When the next delivery that nobody holds falls due, None when there is none."""
     found = connection.execute(

@@ -119,9 +119,7 @@ class Dispatcher:
         self._start(claimed)
         if claimed.count >= free:
             return 0.0
-        if claimed.count > 0:
-            # What is left waits for a slot of its target or for a predecessor: both wake us.
-            return _LONGEST_SLEEP
+        # What is left waits for a slot of its target or a predecessor, which wake us, or for its rate.
         return self._until(claimed.next_due)
 
     def _until_enough(self, free: int) -> float:
