@@ -65,15 +65,17 @@ def allowance(target: ReadyTarget, now: int, batch: int = 1) -> Allowance:
 def share(allowances: Sequence[Allowance], free: int) -> list[tuple[str, int]]:
     """Divide `free` slots: nobody gets more than it may use, and nobody waits for another's backlog.
 
+    A slot is a request, and holds up to a batch; the answer says how many deliveries that is.
     The modest ones are served in full; what they leave is shared equally by the rest.
     """
     shares: list[tuple[str, int]] = []
-    waiting = sorted((one for one in allowances if one.most > 0), key=lambda one: one.most)
-    for position, one in enumerate(waiting):
+    waiting = [(one.requests(one.most), one) for one in allowances if one.most > 0]
+    waiting.sort(key=lambda wanted: wanted[0])
+    for position, (wanted, one) in enumerate(waiting):
         remaining = len(waiting) - position
-        granted = min(one.most, -(-free // remaining))
+        granted = min(wanted, -(-free // remaining))
         if granted:
-            shares.append((one.target_id, granted))
+            shares.append((one.target_id, min(one.most, granted * one.batch)))
         free -= granted
     return shares
 

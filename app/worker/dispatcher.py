@@ -40,13 +40,15 @@ class _Sending:
 
 
 class Dispatcher:
-    """Keeps up to `slots` deliveries in flight; one per worker process."""
+    """Keeps up to `slots` requests in flight; one per worker process."""
 
     def __init__(self, dispatch: Dispatch, recorder: Recorder, clock: Clock, *, slots: int) -> None:
         self._dispatch = dispatch
         self._clock = clock
         self._slots = slots
         self._in_flight = 0
+        # What is under way in batches beyond the first of each: a request takes one slot.
+        self._batched = 0
         self._few_since: float | None = None
         self._recording = Recording(recorder, self._ended)
         # Claimed, and not started yet.
@@ -107,7 +109,7 @@ class Dispatcher:
 
     async def _round(self) -> float:
         """Claim once; answers how long to sleep, 0 when there may be more at once."""
-        free = self._slots - self._in_flight
+        free = self._slots - self._in_flight + self._batched
         if free <= 0:
             return _LONGEST_SLEEP
         pause = self._until_enough(free)
@@ -151,6 +153,7 @@ class Dispatcher:
 
     def _start(self, claimed: Claim) -> None:
         self._in_flight += claimed.count
+        self._batched += sum(len(group) - 1 for group in claimed.groups)
         if claimed.results:
             self._recording.put(claimed.results)
         starting = bool(self._ahead)
@@ -174,6 +177,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  its slots must be free again, whatever it was
             results = self._dispatch.unsent(sending.group, error)
         self._running.discard(sending)
+        self._batched -= len(sending.group) - 1
         self._recording.put(results)
 
     def _ended(self, count: int) -> None:

@@ -117,3 +117,10 @@ def test_what_a_bucket_owes_is_refilled_first():
     target = ready(per_second=2, tokens=-3.0)
     assert allowance(target, now=SECOND).most == 0
     assert allowance(target, now=2 * SECOND).most == 1
+
+
+def test_a_slot_of_a_target_with_batches_holds_a_batch():
+    wanted = [Allowance("batches", 1000, None, 500), Allowance("single", 100, None)]
+    assert dict(share(wanted, 600)) == {"batches": 1000, "single": 100}
+    assert dict(share(wanted, 3)) == {"batches": 1000, "single": 1}
+    assert dict(share([Allowance("batches", 700, None, 500)], 2)) == {"batches": 700}
