@@ -110,7 +110,9 @@ class Dispatcher:
     async def _round(self) -> float:
         """Claim once; answers how long to sleep, 0 when there may be more at once."""
         free = self._slots - self._in_flight + self._batched
-        if free <= 0:
+        if free <= 0 or self._recording.held_up:
+            # Both end with a result that is written. What is known of deliveries comes before a
+            # claim: their leases may have ended while the store was away.
             return _LONGEST_SLEEP
         pause = self._until_enough(free)
         if pause > 0:

@@ -36,6 +36,8 @@ class Recording:
         self._lost: list[ClaimedDelivery] = []
         self._task: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        #: True while results are kept because the store was away when they were to be written.
+        self.held_up = False
 
     def put(self, results: Sequence[Result]) -> None:
         """Have results written."""
@@ -63,6 +65,7 @@ class Recording:
                 self._ended(len(batch))
         finally:
             self._task = None
+            self.held_up = False
 
     async def _write(self, batch: Sequence[Result]) -> None:
         try:
@@ -82,6 +85,7 @@ class Recording:
             try:
                 await self._recorder.record(batch)
             except StoreUnavailable:
+                self.held_up = True
                 if last:
                     break
                 await self._pause()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import httpx
 import pytest
 
+from app.domain.errors import StoreUnavailable
 from app.services.dispatch import Result
+from app.worker import recording
+from app.worker.dispatcher import Dispatcher
 from app.worker.recording import Recording
 from tests.integration.world import World
 
@@ -48,3 +54,35 @@ async def test_only_the_result_of_the_newer_claim_counts(
     _, attempts = await world.browse.delivery(delivery.id)
     assert [one.outcome for one in attempts].count("stale") == 1
     assert ended == [1, 1]
+
+
+async def test_after_a_long_absence_of_the_store_what_is_known_is_written_before_more_is_claimed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recording, "_RETRY_SECONDS", 0.2)
+    await world.source()
+    await world.target()
+    await world.send()
+    record, away, refused = world.recorder.record, True, asyncio.Event()
+
+    async def sometimes(results: Sequence[Result]) -> None:
+        if away:
+            refused.set()
+            raise StoreUnavailable("away")
+        await record(results)
+
+    world.recorder.record = sometimes  # type: ignore[method-assign]  # the store of this test
+    worker = Dispatcher(world.dispatch, world.recorder, world.clock, slots=10)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await refused.wait()
+    # The store is back: the upkeep comes first, and the lease has ended long ago.
+    world.clock.advance(61)
+    assert await world.upkeep.take_back_expired_leases() == 1
+    away = False
+    worker.wake()
+    await asyncio.sleep(0.5)
+    await worker.stop(grace=5)
+    await running
+    [delivery] = await world.deliveries()
+    assert (delivery.status, len(world.sender.sent)) == ("succeeded", 1)
