@@ -66,7 +66,7 @@ async def drive(
                 response = await sender.send(
                     request,
                     target=target,
-                    deadline=until - elapsed(),
+                    deadline=_left(until - elapsed(), seconds),
                     ca_certificate=ca_certificate,
                 )
             except TransportFailure as failure:
@@ -85,6 +85,14 @@ async def drive(
         _log.exception("connector.failed", target=target)
         attempted.end = retry(f"The connector failed: {type(error).__name__}. The log has more.")
     return attempted
+
+
+def _left(deadline: float, seconds: float) -> float:
+    """The rest of the time, if there is any: a kept connection sends before it looks at a clock."""
+    if deadline <= 0:
+        reason = f"The attempt was not over within {seconds:g} seconds."
+        raise TransportFailure("timeout", reason, may_have_arrived=False)
+    return deadline
 
 
 def _answered(request: httpx.Request, response: httpx.Response, masking: Masking) -> dict[str, Any]:
@@ -127,7 +135,13 @@ def _failed(request: httpx.Request, failure: TransportFailure, masking: Masking)
 
 
 def outcomes(end: Any, count: int) -> Sequence[Outcome] | None:
-    """The outcomes of a batch in order, or None when it was refused as a whole."""
+    """The outcomes of a batch in order, or None when it was refused as a whole.
+
+    A connector that does not say what became of each delivery has failed: each is a retry.
+    """
     if isinstance(end, Outcome):
         return [end] if count == 1 else None
-    return list(end)
+    if isinstance(end, Sequence) and len(end) == count:
+        return end
+    _log.error("connector.unclear", deliveries=count, answered=type(end).__name__)
+    return [retry("The connector failed: it did not say what became of the delivery.")] * count

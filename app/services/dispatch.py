@@ -6,9 +6,10 @@ A claim is one short transaction; the HTTP calls run outside any; the recorder w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -26,8 +27,8 @@ from app.services.giving_back import give_back
 from app.services.grants import Grants
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
-from app.services.slots import allowance, share
-from app.services.task import Task, assignment_of, grouped, is_forced
+from app.services.slots import allowance, share, spending
+from app.services.task import Task, assignment_of, grouped, is_forced, unpaid
 from app.store import claim, effects
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
@@ -70,6 +71,14 @@ class Claim:
     next_due: int | None
 
 
+class _Taken(NamedTuple):
+    """What was leased, when there may be more, and the requests that were paid for."""
+
+    deliveries: Sequence[ClaimedDelivery]
+    next_due: int | None
+    paid: Mapping[str, int]
+
+
 class Dispatch:
     """The use-case of a worker: `claim`, then `carry_out` each group, then record."""
 
@@ -99,16 +108,34 @@ class Dispatch:
         self._elapsed = elapsed
         self._events = StoredEvents(configuration)
         self._lateness = Lateness(database, configuration)
+        # Leased by a claim that then failed: nobody sends them.
+        self._unsendable: list[ClaimedDelivery] = []
 
     async def claim(self, free: int) -> Claim:
-        """Lease up to `free` due deliveries, fairly over the targets."""
-        taken, next_due = await self._database.write_briefly(
-            lambda c: self._take(c, free), durable=False
-        )
-        tasks, results = self._prepare(taken)
+        """Lease up to `free` due deliveries, fairly over the targets. Raises StoreUnavailable."""
+        await self._put_back()
+        taken = await self._database.write_briefly(lambda c: self._take(c, free), durable=False)
+        try:
+            return await self._readied(taken)
+        except BaseException:
+            self._unsendable += taken.deliveries
+            raise
+
+    async def _put_back(self) -> None:
+        """Their lease would hold them back, and be taken for a worker that was lost."""
+        if self._unsendable:
+            lost = [(one.id, one.fence) for one in self._unsendable]
+            await self._database.write(lambda c: claim.put_back(c, lost))
+            self._unsendable.clear()
+
+    async def _readied(self, taken: _Taken) -> Claim:
+        tasks, results = self._prepare(taken.deliveries)
         reserved, waiting = await self._reserve(tasks)
         current = await self._brought_up_to_date(reserved)
-        return Claim(grouped(current), [*results, *waiting], len(taken), next_due)
+        groups = grouped(current)
+        if owed := unpaid(groups, taken.paid):
+            await self._database.write(lambda c: claim.owe_tokens(c, owed), durable=False)
+        return Claim(groups, [*results, *waiting], len(taken.deliveries), taken.next_due)
 
     async def _brought_up_to_date(self, tasks: list[Task]) -> list[Task]:
         """What comes late must not bring an older plan back, where order counts."""
@@ -120,33 +147,26 @@ class Dispatch:
         """Give back what this worker still holds, `cut` while being sent; answers how many."""
         return await self._database.write(lambda c: give_back(c, self._owner, cut, self._clock()))
 
-    def _take(
-        self, connection: WriteConnection, free: int
-    ) -> tuple[list[ClaimedDelivery], int | None]:
+    def _take(self, connection: WriteConnection, free: int) -> _Taken:
         now = to_micros(self._clock())
         ready = claim.ready_targets(connection, now)
-        if ready and ready[0].version != self._configuration.current.version:
-            self._configuration.load_if_moved(connection)
+        known = self._configuration
+        if ready and (ready[0].version != known.current.version or known.stale(now)):
+            known.load_if_moved(connection)
         bound = self._configuration.current.targets
         allowances = [allowance(one, now, _batch_size(bound.get(one.id))) for one in ready]
         slots = share(allowances, free)
-        if not slots:
-            return [], claim.next_due(connection, now)
-        taken = claim.take(
-            connection, slots, now=now, lease_until=now + self._lease, owner=self._owner
+        taken = (
+            claim.take(connection, slots, now=now, lease_until=now + self._lease, owner=self._owner)
+            if slots
+            else []
         )
-        counts: dict[str, int] = {}
-        for one in taken:
-            counts[one.target_id] = counts.get(one.target_id, 0) + 1
-        claim.spend_tokens(
-            connection,
-            [
-                (one.target_id, one.left_after(counts.get(one.target_id, 0)), now)
-                for one in allowances
-                if one.tokens is not None
-            ],
-        )
-        return taken, None if taken else claim.next_due(connection, now)
+        spent = spending(ready, allowances, Counter(one.target_id for one in taken), now)
+        if taken:
+            claim.spend_tokens(connection, spent.left)
+            return _Taken(taken, spent.next_token, spent.paid)
+        moments = [spent.next_token, claim.next_due(connection, now)]
+        return _Taken([], min((one for one in moments if one is not None), default=None), {})
 
     def _prepare(self, taken: Iterable[ClaimedDelivery]) -> tuple[list[Task], list[Result]]:
         tasks: list[Task] = []
@@ -199,7 +219,10 @@ class Dispatch:
     def _taken_by(self, owner: Reservation, task: Task) -> Result:
         if not owner.done:
             outcome = skipped(f"Waiting for {owner.delivery_id}, which does the same.")
-            return self._unsent(task.claimed, outcome, task.event, postpone=_EFFECT_WAIT_SECONDS)
+            # Before the other one is tried again there is nothing to learn.
+            wait = (owner.due_at - to_micros(self._clock())) / _MICROS + _EFFECT_WAIT_SECONDS
+            wait = max(wait, _EFFECT_WAIT_SECONDS)
+            return self._unsent(task.claimed, outcome, task.event, postpone=wait)
         outcome = skipped(f"{task.effect} was carried out by {owner.delivery_id}.")
         return self._unsent(task.claimed, outcome, task.event, first=owner.delivery_id)
 
@@ -225,14 +248,21 @@ class Dispatch:
         )
 
     def carry_out(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
-        """Send one group: a single delivery, or a batch of one target. Never raises.
+        """Send one group: a single delivery, or a batch of one target.
 
         Like `_send`, it hands the coroutine on: each one more costs every delivery.
+        What it raises is a mistake, of which `unsent` makes results.
         """
         enrichment = self._enrichment
         if enrichment is None or not enrichment.concerns(group[0].target):
             return self._send(group)
         return self._complete_and_send(enrichment, group)
+
+    def unsent(self, group: Sequence[Task], error: Exception) -> list[Result]:
+        """The results of a group that could not be sent: one mistake must not stop the rest."""
+        _log.error("delivery.unsent", delivery=group[0].claimed.id, exc_info=error)
+        outcome = retry(f"The delivery could not be sent: {type(error).__name__}.")
+        return [self._unsent(t.claimed, outcome, t.event, attempted=True) for t in group]
 
     async def _complete_and_send(
         self, enrichment: Enrichment, group: Sequence[Task]
@@ -259,12 +289,25 @@ class Dispatch:
             await loan.settle([result.outcome for result in results], results[0].exchanges)
         return results
 
+    def _lease_lasts(self, claimed: ClaimedDelivery, now: int) -> bool:
+        """False when another worker may have the delivery before an attempt that begins now ends.
+
+        So it is for a process that was frozen, and where the store took long.
+        """
+        return now + self._attempt_timeout * _MICROS <= claimed.fence + self._lease
+
+    def _too_late(self, task: Task) -> Result:
+        outcome = skipped("Not sent: its lease would have ended before the attempt.")
+        return self._unsent(task.claimed, outcome, task.event, postpone=0.0)
+
     async def _attempt(
         self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
     ) -> list[Result]:
         now = self._clock()
         started_at = to_micros(now)
         start = self._elapsed()
+        if not self._lease_lasts(group[0].claimed, started_at):
+            return [self._too_late(task) for task in group]
         target = group[0].target
         connector = target.connector
         assignments = [assignment_of(task, now, grant) for task in group]

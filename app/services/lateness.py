@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+import structlog
+
 from app.domain.errors import RelayError
 from app.domain.lateness import up_to_date
 from app.domain.model import Event
@@ -16,6 +18,7 @@ from app.store.claim import ClaimedDelivery
 from app.store.database import Database, ReadConnection
 from app.store.told import Told
 
+_log = structlog.get_logger(__name__)
 #: Newer events that are read; what came before them is settled by them.
 _MOST_READ = 20
 
@@ -65,6 +68,9 @@ class Lateness:
                 found.append(read_stored(stored, self._configuration.current))
             except RelayError:
                 # Its adapter cannot read it any more; what it said is not known.
+                continue
+            except Exception:  # noqa: BLE001  a mistake of one adapter must not stop every delivery
+                _log.exception("event.unread", event_id=one.event_id)
                 continue
         return found
 

@@ -10,6 +10,7 @@ import structlog
 
 from app.domain import strict_json
 from app.domain.clock import Clock, to_micros
+from app.domain.errors import StoreUnavailable
 from app.domain.ids import new_id
 from app.domain.outcome import OutcomeKind
 from app.services import news
@@ -66,11 +67,12 @@ class Recorder:
         self._arrived = arrived
         self._observe = observe
         self._last_success: dict[str, int] = {}
-        self._throttles: dict[str, int] = {}
+        self._throttles: dict[str, tuple[int, int]] = {}
 
     async def record(self, batch: Sequence[Result]) -> None:
-        """Write results, all or none of them. Raises StoreUnavailable."""
+        """Write results, each of another delivery, all or none of them. Raises StoreUnavailable."""
         targets = self._configuration.current.targets
+        now = to_micros(self._clock())
         judged = [
             (
                 result,
@@ -78,17 +80,16 @@ class Recorder:
                     result,
                     targets.get(result.claimed.target_id),
                     self._chance(),
-                    self._throttles_in_a_row(result),
+                    self._throttles_in_a_row(result, now),
                 ),
             )
             for result in batch
         ]
-        now = to_micros(self._clock())
         flush = _Batch(judged, now, simple=all(self._is_simple(*pair, now) for pair in judged))
         write = self._database.write_once if flush.simple else self._database.write
         await write(lambda c: self._write(c, flush))
         for target_id, reason in flush.disable.items():
-            await self._disable(target_id, reason, flush)
+            await self._disable_if_possible(target_id, reason, flush)
         if flush.plans:
             self._arrived()
         for result, ruling in judged:
@@ -104,13 +105,18 @@ class Recorder:
             and now - self._last_success.get(result.claimed.target_id, 0) <= _SUCCESS_EVERY
         )
 
-    def _throttles_in_a_row(self, result: Result) -> int:
+    def _throttles_in_a_row(self, result: Result, now: int) -> int:
+        """How often the target throttled what was sent after it had throttled before."""
         target_id, kind = result.claimed.target_id, result.outcome.kind
+        count, counted_at = self._throttles.get(target_id, (0, -1))
         if kind is OutcomeKind.THROTTLE:
-            self._throttles[target_id] = self._throttles.get(target_id, 0) + 1
+            # A batch, and all that was under way, are throttled once: nobody was too fast again.
+            if result.started_at > counted_at:
+                count += 1
+                self._throttles[target_id] = (count, now)
         elif kind in TAKEN:
             self._throttles.pop(target_id, None)
-        return self._throttles.get(target_id, 1)
+        return max(count, 1)
 
     def _write(self, connection: WriteConnection, batch: _Batch) -> None:
         batch.plans.clear()
@@ -234,6 +240,13 @@ class Recorder:
         for _, ruling in pairs:
             if ruling.disable is not None:
                 batch.disable[target_id] = ruling.disable
+
+    async def _disable_if_possible(self, target_id: str, reason: str, batch: _Batch) -> None:
+        try:
+            await self._disable(target_id, reason, batch)
+        except StoreUnavailable as error:
+            # The results are written, and must not be again: the target's next refusal disables it.
+            _log.warning("target.not_disabled", target_id=target_id, cause=error.cause)
 
     async def _disable(self, target_id: str, reason: str, batch: _Batch) -> None:
         # A transaction of its own: changes of the configuration wait for one another, and nothing

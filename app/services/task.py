@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+
+import structlog
 
 from app.connectors.base import Assignment
 from app.domain.clock import from_micros
@@ -15,6 +18,7 @@ from app.services.configuration import BoundTarget
 from app.services.events import DeferredEvent
 from app.store.claim import ClaimedDelivery
 
+_log = structlog.get_logger(__name__)
 _DEDUPE_NAMESPACE = uuid.UUID("6f4bd3f4-7e5b-5e0e-9a57-6d2d1f6c5b11")
 
 
@@ -60,6 +64,15 @@ def is_forced(claimed: ClaimedDelivery) -> bool:
     return claimed.repeats_id == claimed.id
 
 
+def _batch_key(task: Task) -> str:
+    try:
+        assignment = assignment_of(task, from_micros(task.claimed.received_at))
+        return task.target.connector.batch_key(assignment)
+    except Exception:  # noqa: BLE001  what it is shows when it is sent, alone
+        _log.exception("delivery.unbatched", delivery=task.claimed.id)
+        return task.claimed.id
+
+
 def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
     """The tasks in groups, one for each request, in the order in which they were claimed."""
     groups: list[list[Task]] = []
@@ -70,11 +83,19 @@ def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
         if size == 1 or task.claimed.single:
             groups.append([task])
             continue
-        received_at = from_micros(task.claimed.received_at)
-        key = (task.target.id, connector.batch_key(assignment_of(task, received_at)))
+        key = (task.target.id, _batch_key(task))
         group = open_groups.get(key)
         if group is None or len(group) >= size:
             group = open_groups[key] = []
             groups.append(group)
         group.append(task)
     return groups
+
+
+def unpaid(groups: Sequence[Sequence[Task]], paid: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The requests beyond those that were `paid` for: target, how many.
+
+    What goes together is known only when the deliveries are.
+    """
+    requests = Counter(group[0].target.id for group in groups)
+    return [(one, requests[one] - most) for one, most in paid.items() if requests[one] > most]

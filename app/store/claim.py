@@ -212,6 +212,14 @@ def spend_tokens(connection: WriteConnection, states: Sequence[tuple[str, float,
         )
 
 
+def owe_tokens(connection: WriteConnection, requests: Sequence[tuple[str, int]]) -> None:
+    """Take more out of rate buckets (target, requests); what they owe is refilled first."""
+    connection.execute(
+        sa.text("UPDATE target_state SET tokens = tokens - :count WHERE target_id = :id"),
+        [{"id": target, "count": count} for target, count in sorted(requests)],
+    )
+
+
 def next_due(connection: WriteConnection, now: int) -> int | None:
     """When the next delivery that nobody holds falls due, None when there is none."""
     found = connection.execute(
@@ -248,6 +256,17 @@ def release(connection: WriteConnection, owner: str, now: int) -> int:
         ),
         {"owner": owner, "now": now},
     ).rowcount
+
+
+def put_back(connection: WriteConnection, claims: Sequence[tuple[str, int]]) -> None:
+    """Give claims (delivery, fence) back that were never sent: as due as before, not counted."""
+    connection.execute(
+        sa.text(
+            "UPDATE queue SET lease_until = NULL, lease_owner = NULL"
+            " WHERE delivery_id = :id AND fence = :fence AND lease_until IS NOT NULL"
+        ),
+        [{"id": delivery, "fence": fence} for delivery, fence in claims],
+    )
 
 
 def lease_owners(connection: WriteConnection) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -16,10 +16,11 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Who carries an effect out, and whether that is done."""
+    """Who carries an effect out, whether that is done, and when it is tried (microseconds)."""
 
     delivery_id: str
     done: bool
+    due_at: int = 0
 
 
 def reserve(
@@ -62,10 +63,10 @@ def _take_over_if_abandoned(
     connection: WriteConnection, target_id: str, effect: str, delivery_id: str, owner: Reservation
 ) -> Reservation:
     under_way = connection.execute(
-        sa.select(queue.c.delivery_id).where(queue.c.delivery_id == owner.delivery_id)
+        sa.select(queue.c.due_at).where(queue.c.delivery_id == owner.delivery_id)
     ).first()
     if under_way is not None:
-        return owner
+        return replace(owner, due_at=under_way[0])
     connection.execute(
         sa.update(effects)
         .where(effects.c.target_id == target_id, effects.c.effect == effect)

@@ -37,10 +37,29 @@ def hasten(connection: WriteConnection, delivery_id: str, now: int) -> bool:
     """Make a waiting delivery due now; False when a worker holds it or it is over."""
     if not _lock_waiting(connection, delivery_id):
         return False
+    _let_followers_go(connection, delivery_id, now)
     connection.execute(
         sa.update(queue).where(queue.c.delivery_id == delivery_id).values(due_at=now)
     )
     return True
+
+
+def _let_followers_go(connection: WriteConnection, delivery_id: str, now: int) -> None:
+    """What comes after this one of the same subject, and waits as long, waits no longer."""
+    first = queue.alias("first")
+    connection.execute(
+        sa.update(queue)
+        .where(
+            first.c.delivery_id == delivery_id,
+            queue.c.target_id == first.c.target_id,
+            queue.c.subject == first.c.subject,
+            queue.c.delivery_id > first.c.delivery_id,
+            queue.c.due_at == first.c.due_at,
+            queue.c.lease_until.is_(None),
+            queue.c.due_at > now,
+        )
+        .values(due_at=now)
+    )
 
 
 def requeue(connection: WriteConnection, delivery_id: str, now: int) -> bool:
@@ -84,6 +103,7 @@ def cancel(connection: WriteConnection, delivery_id: str, *, reason: str, now: i
     """End a waiting delivery as cancelled; False when a worker holds it or it is over."""
     if not _lock_waiting(connection, delivery_id):
         return False
+    _let_followers_go(connection, delivery_id, now)
     connection.execute(sa.delete(queue).where(queue.c.delivery_id == delivery_id))
     connection.execute(
         sa.update(deliveries)

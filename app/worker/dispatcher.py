@@ -24,6 +24,8 @@ from app.worker.recording import Recording
 _log = structlog.get_logger(__name__)
 _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
+#: Seconds that a few free slots wait for others.
+_GATHER = 0.05
 #: How many deliveries are started before the answers to others are looked at. All of a claim at
 #: once would make one turn of the event loop of it, during which nothing is recorded or claimed.
 _BURST = 16
@@ -38,13 +40,16 @@ class _Sending:
 
 
 class Dispatcher:
-    """Keeps up to `slots` deliveries in flight; one per worker process."""
+    """Keeps up to `slots` requests in flight; one per worker process."""
 
     def __init__(self, dispatch: Dispatch, recorder: Recorder, clock: Clock, *, slots: int) -> None:
         self._dispatch = dispatch
         self._clock = clock
         self._slots = slots
         self._in_flight = 0
+        # What is under way in batches beyond the first of each: a request takes one slot.
+        self._batched = 0
+        self._few_since: float | None = None
         self._recording = Recording(recorder, self._ended)
         # Claimed, and not started yet.
         self._ahead: deque[Sequence[Task]] = deque()
@@ -104,20 +109,38 @@ class Dispatcher:
 
     async def _round(self) -> float:
         """Claim once; answers how long to sleep, 0 when there may be more at once."""
-        free = self._slots - self._in_flight
-        # A few free slots are not worth a transaction while others are busy.
-        if free < max(1, self._slots // 4):
+        free = self._slots - self._in_flight + self._batched
+        if free <= 0 or self._recording.held_up:
+            # Both end with a result that is written. What is known of deliveries comes before a
+            # claim: their leases may have ended while the store was away.
             return _LONGEST_SLEEP
+        pause = self._until_enough(free)
+        if pause > 0:
+            return pause
         claimed = await self._dispatch.claim(free)
         if self._stopping:
             return 0.0
         self._start(claimed)
         if claimed.count >= free:
             return 0.0
-        if claimed.count > 0:
-            # What is left waits for a slot of its target or for a predecessor: both wake us.
-            return _LONGEST_SLEEP
+        # What is left waits for a slot of its target or a predecessor, which wake us, or for its rate.
         return self._until(claimed.next_due)
+
+    def _until_enough(self, free: int) -> float:
+        """Seconds to wait for more free slots: a few are not worth a transaction, if others follow.
+
+        They do not where slow targets hold the rest.
+        """
+        now = asyncio.get_running_loop().time()
+        if free >= self._slots // 4:
+            self._few_since = None
+            return 0.0
+        if self._few_since is None:
+            self._few_since = now
+        left = self._few_since + _GATHER - now
+        if left <= 0:
+            self._few_since = None
+        return max(0.0, left)
 
     def _until(self, next_due: int | None) -> float:
         if next_due is None:
@@ -132,6 +155,7 @@ class Dispatcher:
 
     def _start(self, claimed: Claim) -> None:
         self._in_flight += claimed.count
+        self._batched += sum(len(group) - 1 for group in claimed.groups)
         if claimed.results:
             self._recording.put(claimed.results)
         starting = bool(self._ahead)
@@ -150,8 +174,12 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._start_some)
 
     async def _carry_out(self, sending: _Sending) -> None:
-        results = await self._dispatch.carry_out(sending.group)
+        try:
+            results = await self._dispatch.carry_out(sending.group)
+        except Exception as error:  # noqa: BLE001  its slots must be free again, whatever it was
+            results = self._dispatch.unsent(sending.group, error)
         self._running.discard(sending)
+        self._batched -= len(sending.group) - 1
         self._recording.put(results)
 
     def _ended(self, count: int) -> None:

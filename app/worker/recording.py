@@ -36,6 +36,8 @@ class Recording:
         self._lost: list[ClaimedDelivery] = []
         self._task: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        #: True while results are kept because the store was away when they were to be written.
+        self.held_up = False
 
     def put(self, results: Sequence[Result]) -> None:
         """Have results written."""
@@ -57,11 +59,13 @@ class Recording:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                batch = _without_repeats(self._waiting[:_MOST])
+                self._waiting = self._waiting[len(batch) :]
                 await self._write(batch)
                 self._ended(len(batch))
         finally:
             self._task = None
+            self.held_up = False
 
     async def _write(self, batch: Sequence[Result]) -> None:
         try:
@@ -81,6 +85,7 @@ class Recording:
             try:
                 await self._recorder.record(batch)
             except StoreUnavailable:
+                self.held_up = True
                 if last:
                     break
                 await self._pause()
@@ -98,3 +103,18 @@ class Recording:
         """The lease brings these deliveries back, or the end of this worker."""
         if self._stopped.is_set():
             self._lost += [one.claimed for one in batch]
+
+
+def _without_repeats(results: list[Result]) -> list[Result]:
+    """Up to the first delivery that stands there twice, since it was claimed anew in between.
+
+    Only one of its results counts, and which one is told by what the other left in the store.
+    """
+    if len({one.claimed.id for one in results}) == len(results):
+        return results
+    known: set[str] = set()
+    for position, one in enumerate(results):
+        if one.claimed.id in known:
+            return results[:position]
+        known.add(one.claimed.id)
+    return results

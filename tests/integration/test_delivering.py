@@ -277,12 +277,12 @@ async def test_a_result_that_comes_too_late_is_logged_but_decides_nothing(world:
     await arranged(world)
     await world.send()
     late = await world.dispatch.claim(10)
+    world.sender.script = [httpx.Response(400)]
+    (late_result,) = await world.dispatch.carry_out(late.groups[0])
     world.clock.advance(61)
     await world.upkeep.take_back_expired_leases()
     other = world.another_worker("other")
     fresh = await other.claim(10)
-    world.sender.script = [httpx.Response(400)]
-    (late_result,) = await world.dispatch.carry_out(late.groups[0])
     await world.recorder.record([late_result])
     assert (await only(world)).status == "in_flight"
     (fresh_result,) = await other.carry_out(fresh.groups[0])

@@ -237,12 +237,12 @@ async def test_a_worker_of_an_earlier_claim_cannot_end_a_delivery_that_was_queue
     delivery_id = await one_delivery(node)
     claimed = await node.world.dispatch.claim(10)
     (stale,) = [task.claimed for group in claimed.groups for task in group]
+    late = await node.world.dispatch.carry_out(claimed.groups[0])
     node.clock.advance(120)
     await node.world.upkeep.take_back_expired_leases()
     await api.post(f"/v1/deliveries/{delivery_id}/cancel")
     await api.post(f"/v1/deliveries/{delivery_id}/retry")
     assert stale.fence not in {0, (await in_queue(node, delivery_id)).fence}
-    late = await node.world.dispatch.carry_out(claimed.groups[0])
     await node.world.recorder.record(late)
     delivery = await show(api, delivery_id)
     assert delivery["status"] == "pending"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.slots import Allowance, allowance, share
+from app.services.slots import Allowance, Spending, allowance, share, spending
 from app.store.claim import ReadyTarget
 
 SECOND = 1_000_000
@@ -88,3 +88,39 @@ def test_a_token_pays_for_a_request_and_a_request_may_hold_a_batch():
     found = allowance(ready(per_second=4, max_in_flight=1000), now=SECOND, batch=100)
     assert found.most == 400
     assert [found.left_after(count) for count in (0, 1, 100, 101)] == [4.0, 3.0, 3.0, 2.0]
+
+
+def test_an_empty_bucket_has_a_token_again_when_the_rate_says_so():
+    target = ready(per_second=2, tokens=1.5)
+    spent = spending([target], [allowance(target, now=0)], {"tgt_a": 1}, now=0)
+    assert spent == Spending([("tgt_a", 0.5, 0)], {"tgt_a": 1}, SECOND // 4 + 1)
+
+
+def test_a_bucket_with_tokens_is_not_waited_for():
+    target = ready(per_second=5, tokens=5.0)
+    assert spending([target], [allowance(target, now=0)], {}, now=0).next_token is None
+
+
+def test_a_target_without_a_rate_pays_nothing():
+    target = ready()
+    spent = spending([target], [allowance(target, now=0)], {"tgt_a": 7}, now=0)
+    assert spent == Spending([], {}, None)
+
+
+def test_a_high_rate_is_waited_for_a_twentieth_of_a_second_at_the_least():
+    target = ready(per_second=1000)
+    spent = spending([target], [allowance(target, now=0)], {}, now=0)
+    assert spent.next_token == SECOND // 20
+
+
+def test_what_a_bucket_owes_is_refilled_first():
+    target = ready(per_second=2, tokens=-3.0)
+    assert allowance(target, now=SECOND).most == 0
+    assert allowance(target, now=2 * SECOND).most == 1
+
+
+def test_a_slot_of_a_target_with_batches_holds_a_batch():
+    wanted = [Allowance("batches", 1000, None, 500), Allowance("single", 100, None)]
+    assert dict(share(wanted, 600)) == {"batches": 1000, "single": 100}
+    assert dict(share(wanted, 3)) == {"batches": 1000, "single": 1}
+    assert dict(share([Allowance("batches", 700, None, 500)], 2)) == {"batches": 700}
