@@ -27,6 +27,7 @@ def exit_code(error: Exception) -> int:
     ("error", "code"),
     [
         (NotFound("There is no target."), 1),
+        (ValidationFailed("These fields are not valid: #/name."), 2),
         (ConfigurationError("RELAY_SECRET_KEY must be base64."), 2),
         (session.WrongSettings(["RELAY_PORT: too large"]), 2),
         (session.OldSchema("Run: relay migrate"), 3),
