@@ -176,7 +176,14 @@ async def _relay_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type alone
-    refusal = field_errors.refuse([*_field_errors(error.errors())])
+    details = error.errors()
+    if any((detail["type"], detail["loc"]) == ("missing", ("body",)) for detail in details):
+        refusal = refusals.ValidationFailed(
+            "The request has no body; send a JSON object.",
+            errors=[FieldError("#", "Send a JSON object.")],
+        )
+    else:
+        refusal = field_errors.refuse(_field_errors(details))
     return problem_response(refusal, instance=request.url.path)
 
 

@@ -92,6 +92,29 @@ async def test_an_event_shows_how_it_came_in(page):
     assert "never arrived" in await page.text("#events details[open]")
 
 
+async def test_why_nothing_was_answered_is_said_once(page):
+    attempt = {
+        "started_at": "2026-11-23T19:09:31Z",
+        "duration_ms": 2,
+        "outcome": "retry",
+        "reason": "The host could not be reached.",
+        "exchanges": [
+            {
+                "method": "POST",
+                "url": "https://hooks.example/",
+                "status": None,
+                "error": "connect",
+                "detail": "The host could not be reached.",
+            }
+        ],
+    }
+    said = await page.run(f"attemptItem({json.dumps(attempt)}).textContent")
+    assert said.count("could not be reached") == 1
+    answered = attempt | {"exchanges": [{**attempt["exchanges"][0], "status": 500}]}
+    answered["reason"] = "It answered 500."
+    assert "It answered 500." in await page.run(f"attemptItem({json.dumps(answered)}).textContent")
+
+
 async def test_a_job_shows_how_far_it_is_and_can_be_cancelled(page, server):
     server.management("POST", "/v1/replays", b'{"target": "tool"}')
     await page.run("refresh()")

@@ -104,6 +104,19 @@ async def test_a_body_that_is_no_object(api, path, body):
     assert [error["pointer"] for error in problem["errors"]] == ["#"]
 
 
+async def test_a_body_that_is_missing_is_asked_for(api):
+    problem = check(await api.post("/v1/sources"), 422, "validation-failed")
+    assert problem["detail"] == "The request has no body; send a JSON object."
+    assert problem["errors"] == [{"pointer": "#", "detail": "Send a JSON object."}]
+
+
+async def test_what_is_wrong_with_a_body_as_a_whole_is_said_of_the_whole(api):
+    answer = await api.post("/v1/api-keys", json={"name": "deploy"})
+    problem = check(answer, 422, "validation-failed")
+    assert problem["detail"] == "These fields are not valid: # (the body as a whole)."
+    assert problem["errors"] == [{"pointer": "#", "detail": "Give either scope or scopes."}]
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
