@@ -163,7 +163,8 @@ def make_folder(settings: Settings) -> None:
     if file is None:
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        # Names and addresses of customers stand in the file: no other user of the machine reads it.
+        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"The folder {file.parent} cannot be made ({error.strerror}); set RELAY_DATA_DIR to one"
