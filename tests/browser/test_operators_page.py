@@ -138,6 +138,35 @@ async def test_earlier_jobs_are_shown_when_they_are_asked_for(page, server):
     await page.until("document.querySelectorAll('#jobs tr').length > 10")
 
 
+async def test_a_target_that_holds_its_deliveries_is_one_row_that_resumes_it(page, server):
+    server.management("POST", f"/v1/targets/{target_id(server)}/pause")
+    await page.run("refresh()")
+    assert await page.run("document.querySelectorAll('#troubles > div').length") == 1
+    shown = await page.text("#troubles")
+    held = ("held", "3 deliveries to tool", "Paused by an operator.")
+    assert [word for word in held if word not in shown] == []
+    await page.run("document.querySelector('#troubles button').click()")
+    await page.until("document.getElementById('attention').hidden")
+    assert await page.text("#message") == "The target is active again."
+
+
+async def test_who_tries_again_what_is_held_is_told_that_it_stays_so(page, server):
+    server.management("POST", f"/v1/targets/{target_id(server)}/pause")
+    await page.run("document.querySelector('#events summary').click()")
+    await page.until("document.querySelector('#events .delivery button')")
+    await page.run("document.querySelector('#events .delivery button').click()")
+    await page.until("document.getElementById('message').textContent")
+    said = await page.text("#message")
+    server.management("POST", f"/v1/targets/{target_id(server)}/resume")
+    assert said == "It is held all the same. The target is paused: Paused by an operator."
+
+
+def target_id(server: RealServer) -> str:
+    """The id of the one target."""
+    (target,) = server.management("GET", "/v1/targets").document["items"]
+    return str(target["id"])
+
+
 async def test_what_has_the_focus_keeps_it_when_the_page_is_refreshed(page):
     await page.run("document.querySelectorAll('#events summary')[1].focus()")
     before = await page.run("document.activeElement.dataset.place")
