@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.domain.clock import in_utc
 from app.domain.ids import is_id
 from app.domain.routing import check_pattern
 
@@ -41,4 +42,9 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter(
             "use a day or RFC 3339, such as 2026-11-23 or 2026-11-23T19:09:31Z"
         ) from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.tzinfo is None:
+        return found.replace(tzinfo=UTC)
+    try:
+        return in_utc(found)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
