@@ -31,6 +31,7 @@ from app.api.faults import log_fault
 from app.api.health import health_router
 from app.api.ingest import PREFIX, Door
 from app.api.limits import Limits
+from app.api.methods import HeadAsGet
 from app.api.problems import install_problem_handlers
 from app.runtime import Runtime, spare_the_collector
 from app.settings import Settings
@@ -94,7 +95,7 @@ def create_app(runtime: Runtime) -> Application:
         refused=refused,
     )
     return Application(
-        _limited(settings, Relay(door, WholeBodies(create_api(runtime), limits))),
+        _limited(settings, Relay(door, WholeBodies(HeadAsGet(create_api(runtime)), limits))),
         runtime.services.ingest,
         runtime.clock,
         body_bytes=settings.body_limit,
@@ -112,7 +113,7 @@ def create_health_app(runtime: Runtime) -> ASGIApp:
     api = FastAPI(openapi_url=None, redirect_slashes=False)
     install_problem_handlers(api)
     api.include_router(health_router(runtime.ready, runtime.metrics_text))
-    return _limited(settings, WholeBodies(api, BodyLimits(settings.body_limit, 1)))
+    return _limited(settings, WholeBodies(HeadAsGet(api), BodyLimits(settings.body_limit, 1)))
 
 
 def _limited(settings: Settings, app: ASGIApp) -> Limits:
@@ -144,7 +145,7 @@ def create_api(runtime: Runtime) -> FastAPI:
     for router in _ROUTERS:
         api.include_router(router)
     api.include_router(health_router(runtime.ready, runtime.metrics_text))
-    api.include_router(pages_router())
+    api.include_router(pages_router(docs=runtime.settings.docs))
     if runtime.settings.docs:
         api.include_router(documentation_router(api))
     return api

@@ -110,7 +110,7 @@ class Runtime:
             self.addresses,
             user_agent=f"Lifecycle-Relay/{__version__}",
             max_connections_per_target=settings.max_in_flight,
-            on_refusal=lambda host, why: _log.warning("egress.refused", host=host, why=why),
+            on_refusal=lambda target, why: _log.warning("egress.refused", target=target, why=why),
         )
         self.grants = Grants(self.database, self.sealer, clock)
         self.platform = PlatformApi(

@@ -20,6 +20,11 @@ def created_response(answer: BaseModel, *, location: str, secrets: Sequence[str]
     )
 
 
+def json_response(answer: BaseModel) -> Response:
+    """200 with what was done."""
+    return Response(_written(answer, ()), media_type=_JSON)
+
+
 def secret_response(answer: BaseModel, secrets: Sequence[str]) -> Response:
     """200 with secrets that are shown this once; those that it has not are left out."""
     return Response(_written(answer, secrets), media_type=_JSON)

@@ -91,23 +91,21 @@ def health_router(
             "content": {"text/plain": {"schema": {"type": "string"}, "example": _METRICS_EXAMPLE}},
         }
     }
-    _add(router, "/health/live", live, "Is the process alive?", {})
-    _add(router, "/health/ready", readiness, "Can requests be served?", problem_responses(503))
-    _add(router, "/metrics", exposition, "Metrics for Prometheus", text, response_class=Response)
+    router.add_api_route("/health/live", live, summary="Is the process alive?")
+    router.add_api_route(
+        "/health/ready",
+        readiness,
+        summary="Can requests be served?",
+        responses=problem_responses(503),
+    )
+    router.add_api_route(
+        "/metrics",
+        exposition,
+        summary="Metrics for Prometheus",
+        responses=text,
+        response_class=Response,
+    )
     return router
-
-
-def _add(
-    router: APIRouter,
-    path: str,
-    endpoint: Callable[..., Any],
-    summary: str,
-    responses: dict[int | str, dict[str, Any]],
-    **options: Any,
-) -> None:
-    router.add_api_route(path, endpoint, summary=summary, responses=responses, **options)
-    # Load balancers ask with HEAD.
-    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 async def _checks(ready: Callable[[], Awaitable[ReadinessReport]]) -> dict[str, str]:

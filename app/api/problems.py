@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
+from app.api import methods
 from app.domain import errors as refusals
 from app.domain import strict_json
 from app.domain.errors import FieldError, RelayError
@@ -179,7 +180,14 @@ async def _relay_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type alone
-    refusal = field_errors.refuse([*_field_errors(error.errors())])
+    details = error.errors()
+    if any((detail["type"], detail["loc"]) == ("missing", ("body",)) for detail in details):
+        refusal = refusals.ValidationFailed(
+            "The request has no body; send a JSON object.",
+            errors=[FieldError("#", "Send a JSON object.")],
+        )
+    else:
+        refusal = field_errors.refuse(_field_errors(details))
     return problem_response(refusal, instance=request.url.path)
 
 
@@ -197,6 +205,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this type alone
     kind = _BY_STATUS.get(error.status_code, InternalError)
     headers = {**(error.headers or {})}
+    if kind is MethodNotAllowed:
+        headers["Allow"] = methods.allowed(request.app.routes, request.scope)
     # What the framework wrote as detail may repeat the request; what we write does not.
     refusal = kind(_DETAILS.get(kind.status, kind.title + "."), headers=headers)
     return problem_response(refusal, instance=request.url.path)

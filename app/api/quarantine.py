@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
-from app.api.answers import download
+from app.api.answers import download, json_response
 from app.api.authentication import ReadAccess, WriteAccess
+from app.api.idempotent import IdempotencyKey, idempotent
 from app.api.management_route import management_router
 from app.api.pagination import DEFAULT_LIMIT, Cursor, Limit, Page, before, next_cursor
 from app.api.problems import problem_responses
@@ -133,16 +134,26 @@ async def get_quarantine_body(
 @router.post(
     "/{quarantine_id}/release",
     summary="Let a quarantined request in",
+    response_model=QuarantineAnswer,
     responses=problem_responses(400, 404, 409, 415, 422),
 )
 async def release_quarantine_entry(
-    services: ServicesOf, _access: WriteAccess, quarantine_id: EntryPath
-) -> QuarantineAnswer:
+    request: Request,
+    services: ServicesOf,
+    principal: WriteAccess,
+    quarantine_id: EntryPath,
+    _idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Read the body again, with today's rules and source, and store it as an event.
 
     While it still cannot be read the answer is the problem, and the entry stays open.
     """
-    return QuarantineAnswer.model_validate(await services.quarantine.release(quarantine_id))
+
+    async def produce() -> Response:
+        released = await services.quarantine.release(quarantine_id)
+        return json_response(QuarantineAnswer.model_validate(released))
+
+    return await idempotent(request, principal, await request.body(), produce)
 
 
 @router.post(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.api.schemas_common import AnswerBody, RequestBody, with_examples
-from app.domain.clock import from_micros
+from app.domain.clock import from_micros, in_utc
 from app.domain.routing import check_pattern
 from app.services.jobs import JobState, JobView
 from app.services.replay import ReplayRequest
@@ -43,7 +43,7 @@ _EXAMPLE: dict[str, Any] = {
 def _moment(value: Any) -> Any:
     if not isinstance(value, str) or _RFC_3339.fullmatch(value) is None:
         raise ValueError("use RFC 3339 with a zone, such as 2026-11-23T19:09:31Z")
-    return datetime.fromisoformat(value.upper())
+    return in_utc(datetime.fromisoformat(value.upper()))
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]

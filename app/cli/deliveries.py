@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli import output, session
-from app.cli.options import AsJson, Limit
+from app.cli import lookup, output, session
+from app.cli.options import AsJson, Limit, event_id
+from app.runtime import Runtime
 from app.services.browse import DeliveryQuery
 from app.services.delivery_view import AttemptView, DeliveryStatus, DeliveryView
+from app.services.listing import Listing
 
 commands = typer.Typer(no_args_is_help=True, help="Events on their way to targets.")
 
@@ -22,13 +24,22 @@ def list_deliveries(
     *,
     status: Annotated[DeliveryStatus | None, typer.Option(help="Only these.")] = None,
     target: Annotated[str | None, typer.Option(help="A target's name or id.")] = None,
-    event: Annotated[str | None, typer.Option(help="An event's id.")] = None,
+    event: Annotated[
+        str | None, typer.Option(metavar="ID", parser=event_id, help="An event's id.")
+    ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show deliveries, the newest first."""
     query = DeliveryQuery(status=status, target=target, event=event)
-    found = session.operate(lambda runtime: runtime.services.browse.deliveries(query, limit=limit))
+
+    async def work(runtime: Runtime) -> Listing[DeliveryView]:
+        found = await runtime.services.browse.deliveries(query, limit=limit)
+        if not found.items:
+            await lookup.require(runtime.services.targets.page, target, "target")
+        return found
+
+    found = session.operate(work)
     if as_json:
         output.json(found.items)
         return

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli import deliveries, output, session
-from app.cli.options import AsJson, Limit
-from app.services.browse import EventQuery
+from app.cli import deliveries, lookup, output, session
+from app.cli.options import AsJson, Limit, pattern
+from app.runtime import Runtime
+from app.services.browse import EventQuery, EventView
+from app.services.listing import Listing
 
 commands = typer.Typer(no_args_is_help=True, help="Events that came in.")
 
@@ -18,7 +20,13 @@ commands = typer.Typer(no_args_is_help=True, help="Events that came in.")
 def list_events(
     *,
     event_type: Annotated[
-        str | None, typer.Option("--type", help="A type, or a pattern such as payment_*.")
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="PATTERN",
+            parser=pattern,
+            help="A type, or a pattern such as payment_*.",
+        ),
     ] = None,
     source: Annotated[str | None, typer.Option(help="A source's name.")] = None,
     subject: Annotated[
@@ -32,7 +40,14 @@ def list_events(
 ) -> None:
     """Show events, the newest first."""
     query = EventQuery(type=event_type, source=source, subject=subject, test=test)
-    found = session.operate(lambda runtime: runtime.services.browse.events(query, limit=limit))
+
+    async def work(runtime: Runtime) -> Listing[EventView]:
+        found = await runtime.services.browse.events(query, limit=limit)
+        if not found.items:
+            await lookup.require(runtime.services.sources.page, source, "source")
+        return found
+
+    found = session.operate(work)
     if as_json:
         output.json(found.items)
         return

@@ -18,26 +18,29 @@ class PortTaken(RelayError):
 
 
 @contextmanager
-def bound(host: str, port: int) -> Iterator[list[socket.socket]]:
+def bound(host: str, port: int, *, setting: str = "RELAY_PORT") -> Iterator[list[socket.socket]]:
     """A socket for each address of `host`, closed in the end; port 0 takes a free one.
+
+    `setting` is where the port was read from, for who has to choose another one.
 
     Nobody can connect before `listen`: a relay that cannot have its port must not make keys first.
     Raises PortTaken, and ConfigurationError when this machine has no such address.
     """
     with ExitStack() as opened:
-        yield _bind_all(opened, host, port)
+        yield _bind_all(opened, host, port, setting)
 
 
-def listen(sockets: Sequence[socket.socket]) -> None:
+def listen(sockets: Sequence[socket.socket], *, setting: str = "RELAY_PORT") -> None:
     """Let the kernel take connections: they wait until the server answers. Raises PortTaken."""
     for one in sockets:
         try:
             one.listen(BACKLOG)
         except OSError as error:
-            raise _refusal(error, *one.getsockname()[:2]) from None
+            host, port = one.getsockname()[:2]
+            raise _refusal(error, host, port, setting) from None
 
 
-def _bind_all(opened: ExitStack, host: str, port: int) -> list[socket.socket]:
+def _bind_all(opened: ExitStack, host: str, port: int, setting: str) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     addresses = _addresses(host, port)
     several = len(addresses) > 1
@@ -50,7 +53,7 @@ def _bind_all(opened: ExitStack, host: str, port: int) -> list[socket.socket]:
             # `localhost` may name an address of a version that this machine does not have.
             if error.errno == errno.EADDRNOTAVAIL and several:
                 continue
-            raise _refusal(error, host, port) from None
+            raise _refusal(error, host, port, setting) from None
         sockets.append(one)
     if not sockets:
         raise _no_such_address(host)
@@ -76,17 +79,15 @@ def _bind(one: socket.socket, address: Any, *, several: bool) -> None:
     one.set_inheritable(True)
 
 
-def _refusal(error: OSError, host: str, port: int) -> RelayError:
+def _refusal(error: OSError, host: str, port: int, setting: str) -> RelayError:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"Port {port} of {host} is taken by another program. Stop it, or take another port"
-            " with --port or RELAY_PORT."
+            f" with --port or {setting}."
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return _no_such_address(host)
-    return ConfigurationError(
-        f"RELAY_PORT: port {port} of {host} cannot be used: {error.strerror}."
-    )
+    return ConfigurationError(f"{setting}: port {port} of {host} cannot be used: {error.strerror}.")
 
 
 def _no_such_address(host: str) -> ConfigurationError:

@@ -67,6 +67,17 @@ def pick(items: Sequence[NamedT], text: str, what: str) -> NamedT:
     raise NotFound(f"There is no {what} {text!r}; there are: {names}.")
 
 
+async def require(
+    pages: Callable[..., Awaitable[Listing[NamedT]]], text: str | None, what: str
+) -> None:
+    """Raise NotFound when `text` is no name or id of these; None names nothing.
+
+    For a list that turned out empty: "none failed" must not be said of a name that was misspelt.
+    """
+    if text is not None:
+        pick(await everything(pages), text, what)
+
+
 def ready_source(sources: Sequence[SenderT]) -> SenderT:
     """The source that examples are sent to when none is named. Raises NotFound."""
     ready = [source for source in sources if source.kind == "ultimate_multisite"] or sources

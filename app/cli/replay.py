@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.cli import output, session
-from app.cli.options import AsJson, moment
+from app.cli.options import AsJson, moment, pattern
 from app.services.jobs import JobView
 from app.services.replay import ReplayRequest
 
@@ -24,7 +24,13 @@ def replay(
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only what came before.")
     ] = None,
     event_type: Annotated[
-        str | None, typer.Option("--type", help="A type, or a pattern such as payment_*.")
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="PATTERN",
+            parser=pattern,
+            help="A type, or a pattern such as payment_*.",
+        ),
     ] = None,
     status: Annotated[
         Literal["succeeded", "failed", "skipped", "cancelled"] | None,

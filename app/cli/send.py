@@ -18,7 +18,7 @@ from app.cli import deliveries, lookup, output, session
 from app.cli.options import AsJson
 from app.domain import signing, strict_json
 from app.domain.catalogue import CATALOGUE, bridge_example
-from app.domain.errors import NotFound, RelayError
+from app.domain.errors import NotFound, RelayError, ValidationFailed
 from app.domain.ids import new_id
 from app.runtime import Runtime
 from app.services.configuration import BoundSource
@@ -125,7 +125,9 @@ def _request(runtime: Runtime, sending: Sending, source: BoundSource) -> httpx.R
         raise NotFound(f"The source {source.name} has no signing secret to sign with.")
     base = (sending.url or runtime.settings.resolved_public_url).rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise NotAccepted("--url must begin with http:// or https://, as must RELAY_PUBLIC_URL.")
+        raise ValidationFailed(
+            "--url must begin with http:// or https://, as must RELAY_PUBLIC_URL."
+        )
     path, body = _message(runtime, sending, source)
     message_id = sending.message_id or new_id("msg")
     timestamp = int(runtime.clock().timestamp())
@@ -139,7 +141,7 @@ def _request(runtime: Runtime, sending: Sending, source: BoundSource) -> httpx.R
         }
         return httpx.Request("POST", f"{base}/webhooks/{path}", headers=headers, content=body)
     except (ValueError, httpx.InvalidURL) as error:
-        raise NotAccepted(f"This cannot be sent: {error}.") from None
+        raise ValidationFailed(f"This cannot be sent: {error}.") from None
 
 
 def _message(runtime: Runtime, sending: Sending, source: BoundSource) -> tuple[str, bytes]:
@@ -149,7 +151,7 @@ def _message(runtime: Runtime, sending: Sending, source: BoundSource) -> tuple[s
         return with_type, sending.body
     entry = CATALOGUE.get(sending.event_type)
     if entry is None:
-        raise NotFound(_unknown(sending.event_type))
+        raise ValidationFailed(_unknown(sending.event_type))
     if source.kind != "standard_webhooks":
         return with_type, strict_json.write(entry.example)
     try:

@@ -1,6 +1,7 @@
 """From the environment to a runtime, and from every error to a sentence and an exit code.
 
-The exit codes: 0 it worked; 1 it did not; 2 a setting is wrong; 3 the database needs `relay migrate`.
+The exit codes: 0 it worked; 1 it did not; 2 a setting, or what was asked for, is not valid;
+3 the database needs `relay migrate`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from app.cli import output
-from app.domain.errors import ConfigurationError, RelayError, StoreUnavailable
+from app.domain.errors import (
+    ConfigurationError,
+    RelayError,
+    StoreUnavailable,
+    ValidationFailed,
+)
 from app.runtime import Runtime
 from app.settings import Settings
 from app.store import schema
@@ -29,7 +35,7 @@ from app.telemetry import configure_logging, redact
 from app.tracing import open_tracer
 
 FAILED = 1
-WRONG_SETTING = 2
+NOT_VALID = 2
 OLD_SCHEMA = 3
 
 T = TypeVar("T")
@@ -158,7 +164,8 @@ def make_folder(settings: Settings) -> None:
     if file is None:
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        # Names and addresses of customers stand in the file: no other user of the machine reads it.
+        file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"The folder {file.parent} cannot be made ({error.strerror}); set RELAY_DATA_DIR to one"
@@ -234,4 +241,5 @@ def _report(error: RelayError) -> None:
 def _exit_code(error: RelayError) -> int:
     if isinstance(error, OldSchema):
         return OLD_SCHEMA
-    return WRONG_SETTING if isinstance(error, ConfigurationError) else FAILED
+    # As for an option that does not exist: another try with the same words would end the same.
+    return NOT_VALID if isinstance(error, ConfigurationError | ValidationFailed) else FAILED

@@ -21,6 +21,7 @@ from app.settings import Settings
 
 #: Seconds between two looks at whether the loops still run.
 _LOOK_EVERY = 5.0
+_PORT = "RELAY_WORKER_PORT"
 
 
 class WorkerStopped(RelayError):
@@ -55,7 +56,7 @@ def worker(
         if not settings.worker_port:
             session.run(_work(settings))
             return
-        with listening.bound(settings.host, settings.worker_port) as sockets:
+        with listening.bound(settings.host, settings.worker_port, setting=_PORT) as sockets:
             session.run(_work(settings, sockets))
 
 
@@ -81,7 +82,7 @@ async def _answering(runtime: Runtime, sockets: Sequence[socket.socket]) -> Asyn
     if not sockets:
         yield
         return
-    listening.listen(sockets)
+    listening.listen(sockets, setting=_PORT)
     app = create_health_app(runtime)
     # The runtime lives longer than the server, so the server does not start or stop it.
     server = _Server(server_config(runtime.settings, app, lifespan="off"))

@@ -17,6 +17,18 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC.
+
+    Raises ValueError when it falls outside the years 1 to 9999 there: it could be stored, and never
+    be shown again.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("use a time that is within the years 1 to 9999 in UTC") from None
+
+
 def to_micros(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime."""
     return (moment - _EPOCH) // _MICROSECOND

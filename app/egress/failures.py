@@ -9,6 +9,7 @@ The detail is for the operator's log alone.
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -89,8 +90,20 @@ def explain(error: BaseException, *, secure: bool) -> Failure:
         return Failure("tls", NO_TLS, detail)
     for kinds, code, reason in _WHILE_CONNECTING if connecting else _AFTERWARDS:
         if isinstance(cause, kinds):
-            return Failure(code, reason, detail if code == "connect" else str(cause))
+            return Failure(code, reason, _where(error) if code == "connect" else str(cause))
     return Failure("protocol", NOT_HTTP, detail)
+
+
+def _where(error: BaseException) -> str:
+    """Which address did not take the connection, and the system's words for why.
+
+    aiohttp's own text shows the TLS context as an object of Python.
+    """
+    if not isinstance(error, ClientConnectorError):
+        return str(error)
+    cause = error.os_error
+    why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else str(cause)
+    return f"{error.host}:{error.port}: {why}"
 
 
 def timed_out(deadline: float, *, connected: bool) -> Failure:

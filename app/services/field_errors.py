@@ -47,7 +47,7 @@ def of_pydantic(error: ValidationError, under: Sequence[str | int] = ()) -> tupl
 
 def refuse(errors: Sequence[FieldError]) -> ValidationFailed:
     """The refusal of a request with these wrong fields."""
-    places = ", ".join(dict.fromkeys(error.pointer for error in errors[:5]))
+    places = ", ".join(dict.fromkeys(_place(error.pointer) for error in errors[:5]))
     more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""  # noqa: PLR2004  the first five say enough
     return ValidationFailed(
         f"These fields are not valid: {places}{more}.", errors=errors[:_MOST_ERRORS]
@@ -57,6 +57,10 @@ def refuse(errors: Sequence[FieldError]) -> ValidationFailed:
 def refuse_one(place: str, detail: str) -> ValidationFailed:
     """The refusal of a request with one wrong field, at the pointer `place`."""
     return refuse([FieldError(place, detail)])
+
+
+def _place(place: str) -> str:
+    return "# (the body as a whole)" if place == "#" else place
 
 
 def _sentence(message: str) -> str:

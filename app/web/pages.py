@@ -1,11 +1,14 @@
 """`GET /`: the operator's page, one document with its scripts and its style.
 
+Its links to the documentation are there when the documentation is.
+
 Nothing is loaded from elsewhere and nothing stands in the page itself: the key an operator enters
 stays in the browser's session, and every text from the API is written as text, never as markup.
 """
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 from fastapi import APIRouter, Response
@@ -14,6 +17,8 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: What leads to the documentation.
+_DOCUMENTATION = re.compile(rb"^ *<nav .*</nav>\n", re.MULTILINE)
 #: Path, file and media type.
 _FILES = (
     ("/", "index.html", "text/html"),
@@ -23,12 +28,12 @@ _FILES = (
 )
 
 
-def pages_router() -> APIRouter:
-    """The routes; the files are read once."""
+def pages_router(*, docs: bool) -> APIRouter:
+    """The routes; the files are read once. `docs`: whether /docs and /redoc are served."""
     router = APIRouter(include_in_schema=False)
     for path, name, media_type in _FILES:
         content = resources.files("app.web").joinpath("static", name).read_bytes()
-        _add(router, path, content, media_type)
+        _add(router, path, content if docs else _DOCUMENTATION.sub(b"", content), media_type)
     return router
 
 

@@ -92,6 +92,29 @@ async def test_an_event_shows_how_it_came_in(page):
     assert "never arrived" in await page.text("#events details[open]")
 
 
+async def test_why_nothing_was_answered_is_said_once(page):
+    attempt = {
+        "started_at": "2026-11-23T19:09:31Z",
+        "duration_ms": 2,
+        "outcome": "retry",
+        "reason": "The host could not be reached.",
+        "exchanges": [
+            {
+                "method": "POST",
+                "url": "https://hooks.example/",
+                "status": None,
+                "error": "connect",
+                "detail": "The host could not be reached.",
+            }
+        ],
+    }
+    said = await page.run(f"attemptItem({json.dumps(attempt)}).textContent")
+    assert said.count("could not be reached") == 1
+    answered = attempt | {"exchanges": [{**attempt["exchanges"][0], "status": 500}]}
+    answered["reason"] = "It answered 500."
+    assert "It answered 500." in await page.run(f"attemptItem({json.dumps(answered)}).textContent")
+
+
 async def test_a_job_shows_how_far_it_is_and_can_be_cancelled(page, server):
     server.management("POST", "/v1/replays", b'{"target": "tool"}')
     await page.run("refresh()")
@@ -113,6 +136,35 @@ async def test_earlier_jobs_are_shown_when_they_are_asked_for(page, server):
     assert await page.run("document.querySelectorAll('#jobs tr').length") == 10
     await page.run("document.getElementById('earlier').click()")
     await page.until("document.querySelectorAll('#jobs tr').length > 10")
+
+
+async def test_a_target_that_holds_its_deliveries_is_one_row_that_resumes_it(page, server):
+    server.management("POST", f"/v1/targets/{target_id(server)}/pause")
+    await page.run("refresh()")
+    assert await page.run("document.querySelectorAll('#troubles > div').length") == 1
+    shown = await page.text("#troubles")
+    held = ("held", "3 deliveries to tool", "Paused by an operator.")
+    assert [word for word in held if word not in shown] == []
+    await page.run("document.querySelector('#troubles button').click()")
+    await page.until("document.getElementById('attention').hidden")
+    assert await page.text("#message") == "The target is active again."
+
+
+async def test_who_tries_again_what_is_held_is_told_that_it_stays_so(page, server):
+    server.management("POST", f"/v1/targets/{target_id(server)}/pause")
+    await page.run("document.querySelector('#events summary').click()")
+    await page.until("document.querySelector('#events .delivery button')")
+    await page.run("document.querySelector('#events .delivery button').click()")
+    await page.until("document.getElementById('message').textContent")
+    said = await page.text("#message")
+    server.management("POST", f"/v1/targets/{target_id(server)}/resume")
+    assert said == "It is held all the same. The target is paused: Paused by an operator."
+
+
+def target_id(server: RealServer) -> str:
+    """The id of the one target."""
+    (target,) = server.management("GET", "/v1/targets").document["items"]
+    return str(target["id"])
 
 
 async def test_what_has_the_focus_keeps_it_when_the_page_is_refreshed(page):

@@ -115,6 +115,7 @@ async def test_a_cursor_of_something_else_is_refused(api, cursor):
     ("path", "wrong"),
     [
         ("sources/{source}/reconcile", {"since": "yesterday"}),
+        ("sources/{source}/reconcile", {"since": "9999-12-31T23:59:59-12:00"}),
         ("sources/{source}/reconcile", {"dry_run": "yes"}),
         ("sources/{source}/reconcile", {"until": "2026-11-20T00:00:00Z"}),
         ("targets/{target}/backfill", {}),

@@ -48,11 +48,23 @@ async def test_a_long_path_is_not_repeated(api):
     assert "instance" not in problem
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-async def test_a_method_that_a_path_has_not(api, method):
-    answer = await api.request(method, "/v1/sources")
-    check(answer, 405, "method-not-allowed")
-    assert set(answer.headers["allow"].split(", ")) <= {"GET", "POST"}
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/sources", "GET, HEAD, POST"),
+        ("DELETE", "/v1/targets", "GET, HEAD, POST"),
+        ("OPTIONS", "/v1/targets", "GET, HEAD, POST"),
+        ("PUT", "/v1/targets/tgt_none", "GET, HEAD, PATCH, DELETE"),
+        ("GET", "/v1/api-keys/key_none", "DELETE"),
+        ("HEAD", "/v1/targets/tgt_none/pause", "POST"),
+        ("BREW", "/v1/targets/tgt_none", "GET, HEAD, PATCH, DELETE"),
+    ],
+)
+async def test_a_method_that_a_path_has_not_is_told_every_one_it_has(api, method, path, allowed):
+    answer = await api.request(method, path)
+    if method != "HEAD":
+        check(answer, 405, "method-not-allowed")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +102,19 @@ async def test_a_body_that_cannot_be_read(api, path, body):
 async def test_a_body_that_is_no_object(api, path, body):
     problem = check(await api.post(path, content=body, headers=JSON), 422, "validation-failed")
     assert [error["pointer"] for error in problem["errors"]] == ["#"]
+
+
+async def test_a_body_that_is_missing_is_asked_for(api):
+    problem = check(await api.post("/v1/sources"), 422, "validation-failed")
+    assert problem["detail"] == "The request has no body; send a JSON object."
+    assert problem["errors"] == [{"pointer": "#", "detail": "Send a JSON object."}]
+
+
+async def test_what_is_wrong_with_a_body_as_a_whole_is_said_of_the_whole(api):
+    answer = await api.post("/v1/api-keys", json={"name": "deploy"})
+    problem = check(answer, 422, "validation-failed")
+    assert problem["detail"] == "These fields are not valid: # (the body as a whole)."
+    assert problem["errors"] == [{"pointer": "#", "detail": "Give either scope or scopes."}]
 
 
 @pytest.mark.parametrize(

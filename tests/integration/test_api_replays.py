@@ -116,6 +116,8 @@ async def test_an_id_that_is_none_is_not_found(api, replay_id):
         {"target": "billing", "since": "yesterday"},
         {"target": "billing", "since": "2026-11-23T00:00:00"},
         {"target": "billing", "since": "2026-13-40T00:00:00Z"},
+        {"target": "billing", "since": "9999-12-31T23:59:59-12:00"},
+        {"target": "billing", "until": "0001-01-01T00:00:00+12:00"},
         {"target": "billing", "since": 1},
         {"target": "billing", "dry_run": "yes"},
         {"target": "billing", "since": "2026-11-24T00:00:00Z", "until": "2026-11-23T00:00:00Z"},

@@ -120,7 +120,7 @@ def test_a_removed_source_is_gone(relay):
 
 
 def test_a_wrong_source_is_refused_with_every_wrong_place(relay):
-    said = relay.refused("sources", "add", "Not A Name", "--kind", "carrier-pigeon")
+    said = relay.refused("sources", "add", "Not A Name", "--kind", "carrier-pigeon", code=2)
     assert "#/name" in said
     assert "#/kind" in said
 
@@ -164,7 +164,7 @@ def test_another_connectors_target_has_no_signing_secret(relay, tmp_path):
     ],
 )
 def test_a_wrong_target_is_refused_with_the_wrong_place(relay, words, says):
-    assert says in relay.refused("targets", "add", "hook", *words)
+    assert says in relay.refused("targets", "add", "hook", *words, code=2)
     assert relay.json("targets", "list") == []
 
 
@@ -197,7 +197,7 @@ def test_events_are_listed_and_filtered(relay, event_id):
     assert event_id in relay("events", "list")
     assert [e["id"] for e in relay.json("events", "list", "--type", "payment_*")] == [event_id]
     assert relay.json("events", "list", "--type", "checkout_*") == []
-    assert relay.json("events", "list", "--source", "nobody") == []
+    assert relay.json("events", "list", "--source", "shop", "--type", "checkout_*") == []
     assert "no such event" in relay("events", "list", "--test")
 
 
@@ -219,7 +219,40 @@ def test_a_delivery_is_listed_by_status_and_target(relay, event_id):
     (found,) = relay.json("deliveries", "list", "--status", "held", "--target", "hook")
     assert found["event_id"] == event_id
     assert relay.json("deliveries", "list", "--status", "failed") == []
-    assert "no such delivery" in relay("deliveries", "list", "--target", "nobody")
+    relay("targets", "add", "idle", "--url", HOOK)
+    assert "no such delivery" in relay("deliveries", "list", "--target", "idle")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("events", "list", "--source", "shpo"), "There is no source 'shpo'; there are: shop."),
+        (("deliveries", "list", "--target", "hok"), "There is no target 'hok'; there are: hook."),
+        (("deliveries", "list", "--target", "hok", "--json"), "There is no target 'hok'"),
+    ],
+)
+def test_nothing_is_not_said_of_a_name_that_is_misspelt(relay, event_id, words, says):
+    assert event_id
+    assert says in relay.refused(*words)
+
+
+def test_what_is_left_of_a_removed_target_is_found_by_its_id(relay, event_id):
+    target = relay.json("targets", "show", "hook")["id"]
+    relay("targets", "remove", "hook")
+    (found,) = relay.json("deliveries", "list", "--target", target)
+    assert found["event_id"] == event_id
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("events", "list", "--type", "Not A Type"), "a pattern is an event type"),
+        (("replay", "--target", "hook", "--type", "Not A Type"), "a pattern is an event type"),
+        (("deliveries", "list", "--event", "nothing"), "use the id of an event"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_refused(relay, words, says):
+    assert says in relay.refused(*words, code=2)
 
 
 def test_a_delivery_is_shown_cancelled_and_sent_again(relay, event_id):

@@ -80,3 +80,5 @@ def test_what_does_not_exist_is_named(late):
     assert "no target" in late.refused("replay", "--target", "nobody")
     assert late.refused("jobs", "watch", "rpl_1") == "There is no such job.\n"
     assert "2026-11-23" in late.refused("replay", "--target", "late", "--since", "soon", code=2)
+    never = "9999-12-31T23:59:59-12:00"
+    assert "years 1 to 9999" in late.refused("replay", "--target", "late", "--since", never, code=2)

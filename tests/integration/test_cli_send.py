@@ -74,18 +74,18 @@ def test_a_body_of_ones_own_is_sent_as_it_is(shell):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "says", "code"),
     [
-        (("payment_received", "--body", "broken.json"), "The relay answered 400: "),
-        (("paymnt_received",), "Did you mean payment_received"),
-        (("payment_received", "--source", "nobody"), "no source 'nobody'"),
-        (("payment_received", "--id", "with.dot"), "cannot be sent"),
-        (("payment_received", "--url", "http://127.0.0.1:1"), "Nothing answers at http://127"),
-        (("payment_received", "--url", "no url"), "--url must begin with http"),
+        (("payment_received", "--body", "broken.json"), "The relay answered 400: ", 1),
+        (("paymnt_received",), "Did you mean payment_received", 2),
+        (("payment_received", "--source", "nobody"), "no source 'nobody'", 1),
+        (("payment_received", "--id", "with.dot"), "cannot be sent", 2),
+        (("payment_received", "--url", "http://127.0.0.1:1"), "Nothing answers at http://127", 1),
+        (("payment_received", "--url", "no url"), "--url must begin with http", 2),
     ],
 )
-def test_what_cannot_be_sent_is_a_sentence(shell, words, says):
-    assert says in shell.refused("send", *words)
+def test_what_cannot_be_sent_is_a_sentence(shell, words, says, code):
+    assert says in shell.refused("send", *words, code=code)
 
 
 def test_a_signature_of_another_relay_is_refused_at_the_door(

@@ -137,7 +137,7 @@ def test_the_token_of_a_source_made_by_hand_can_be_given(relay, network):
     assert "Make a new token" not in said
     assert all(url.endswith(made["token"]) for url in urls(network).values())
     wrong = relay.run(*words(network, "--yes"), UM_SOURCE_TOKEN="canary")
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "canary" not in wrong.output
 
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from app.domain.errors import StoreUnavailable
+from app.main import create_health_app
 from tests.captured import captured
-from tests.integration.edge import Edge, edge
+from tests.integration.edge import ADMIN_KEY, Edge, edge
 
 # None of this depends on the kind of database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -36,10 +37,34 @@ async def test_a_relay_that_runs_is_alive_and_ready(anybody):
     assert (ready.status_code, ready.json()["checks"]["database"]) == (200, "ok")
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
-async def test_load_balancers_may_ask_with_head(anybody, path):
-    answer = await anybody.head(path)
-    assert answer.status_code == 200
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/health/live", "/health/ready", "/", "/assets/relay.js"),
+        *("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger-ui.css"),
+        *("/v1/targets", "/v1/events/evt_none", "/nothing"),
+    ],
+)
+@pytest.mark.parametrize("key", [None, ADMIN_KEY])
+async def test_head_is_answered_as_get_is_without_the_body(node, path, key):
+    async with node.client(key) as client:
+        head, get = await client.head(path), await client.get(path)
+    assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
+    assert int(head.headers["content-length"]) == len(get.content)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health/live", "/metrics"])
+async def test_what_can_only_be_looked_at_says_so(anybody, path):
+    answer = await anybody.post(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_a_process_without_an_api_answers_head_too(node):
+    transport = httpx.ASGITransport(create_health_app(node.runtime))
+    async with httpx.AsyncClient(transport=transport, base_url="http://relay.test") as client:
+        for path in ("/health/live", "/metrics"):
+            answer = await client.head(path)
+            assert (answer.status_code, answer.content) == (200, b"")
 
 
 async def test_metrics_count_what_the_door_did(node, anybody):
@@ -133,6 +158,13 @@ async def test_the_documentation_can_be_switched_off(database, sealer, clock, pa
     async with edge(database, sealer, clock, docs=False) as node, node.client() as client:
         assert (await client.get(path)).status_code == 404
         assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_the_page_does_not_lead_to_a_documentation_that_is_off(database, sealer, clock):
+    async with edge(database, sealer, clock, docs=False) as node, node.client() as client:
+        page = (await client.get("/")).text
+    assert set(re.findall(r'(?:src|href)="([a-z/.]+)"', page)) == ASSETS
+    assert "<h1>Lifecycle Relay</h1>" in page
 
 
 async def test_the_name_a_request_gives_this_host_is_never_repeated(anybody):

@@ -195,6 +195,25 @@ async def test_entries_are_found_by_their_state(node, api):
     assert (await api.get("/v1/quarantine", params={"state": "x"})).status_code == 422
 
 
+async def test_a_release_that_is_asked_for_again_by_its_key_gets_the_same_answer(node, api):
+    entry_id = await keep_readable(node)
+    key = {"Idempotency-Key": "release-1"}
+    first = await api.post(f"/v1/quarantine/{entry_id}/release", headers=key)
+    again = await api.post(f"/v1/quarantine/{entry_id}/release", headers=key)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(await found(api, "/v1/events")) == 1
+
+
+async def test_a_release_that_failed_is_carried_out_when_it_is_asked_for_again(node, api):
+    entry_id = await keep(node, b'{"payment_id": 1}', "Not A Type")
+    key = {"Idempotency-Key": "release-1"}
+    for _ in range(2):
+        answer = await api.post(f"/v1/quarantine/{entry_id}/release", headers=key)
+        assert answer.status_code == 400
+        assert "idempotency-replayed" not in answer.headers
+
+
 async def test_a_released_entry_becomes_an_event_with_its_deliveries(node, api):
     await node.world.target()
     entry_id = await keep_readable(node)

@@ -49,11 +49,21 @@ def test_events_are_sent_by_post_only(server, method, path):
     assert answer.headers["allow"] == "POST"
 
 
-def test_head_is_not_allowed_at_the_door_but_for_health(server):
+def test_head_is_not_allowed_at_the_door_but_wherever_get_is(server):
     answer = server.exchange(written("HEAD", "/webhooks/shop", body=None), head_only=True)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
-    answer = server.exchange(written("HEAD", "/health/live", body=None), head_only=True)
-    assert answer.status == 200
+    for path in ("/health/live", "/", "/openapi.json"):
+        answer = server.exchange(written("HEAD", path, body=None), head_only=True)
+        assert answer.status == 200
+        assert int(answer.headers["content-length"]) > 0
+
+
+def test_nothing_follows_an_answer_to_head(server):
+    """What would follow would be taken for the answer to the next request."""
+    with server.connection() as made:
+        made.send(written("HEAD", "/", body=None) + written("GET", "/health/live", body=None))
+        assert made.answer(head_only=True).status == 200
+        assert made.answer().document == {"status": "ok"}
 
 
 # 27, 28, 29

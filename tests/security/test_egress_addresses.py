@@ -81,6 +81,17 @@ async def test_the_reason_names_no_address_and_the_operators_detail_does():
     assert heard == [("tgt_7", "spoofed.example is at 10.0.0.1, where targets may not be")]
 
 
+async def test_the_operators_detail_of_a_closed_port_is_in_words():
+    heard = []
+    port = unused_port()
+    async with way_out(
+        resolver=FakeResolver({"closed.example": [["127.0.0.1"]]}),
+        on_refusal=lambda target, detail: heard.append((target, detail)),
+    ) as egress:
+        await failure(egress, f"https://closed.example:{port}/", target="tgt_7")
+    assert heard == [("tgt_7", f"closed.example:{port}: Connection refused")]
+
+
 async def test_unknown_forbidden_and_closed_are_told_in_the_same_words():
     resolver = FakeResolver(
         {

@@ -53,8 +53,8 @@ async function act(button, path, done) {
   if (button.getAttribute("aria-disabled")) return;
   button.setAttribute("aria-disabled", "true");
   try {
-    await call(path, "POST");
-    say(done);
+    const answer = await call(path, "POST");
+    say(typeof done === "function" ? done(answer) : done);
     await refresh();
   } catch (error) {
     say(error.message, true);
@@ -66,6 +66,10 @@ async function act(button, path, done) {
 function action(label, path, done) {
   return el("button", { type: "button", "data-place": path, onclick: (event) => act(event.currentTarget, path, done) }, label);
 }
+
+const resume = (target) => action("Resume", `targets/${target.id}/resume`, "The target is active again.");
+const retry = (delivery) => action("Retry", `deliveries/${delivery.id}/retry`,
+  (after) => (after.status === "held" ? `It is held all the same. ${after.reason}` : "It is due now."));
 
 // Sections.
 
@@ -105,7 +109,7 @@ function showTargets(targets, stats) {
       el("td", {}, target.connector),
       el("td", { class: "mono" }, target.events.join(" ")),
       el("td", {}, pill(target.status), target.status_reason ? el("div", { class: "soft" }, target.status_reason) : null,
-        target.status === "active" ? null : el("div", {}, action("Resume", `targets/${target.id}/resume`, "The target is active again."))),
+        target.status === "active" ? null : el("div", {}, resume(target))),
       el("td", { class: "number" }, String(waiting)),
       el("td", { class: "number" }, String(count.succeeded || 0)),
       el("td", { class: "number" }, String(count.failed || 0)));
@@ -151,7 +155,17 @@ function troubleDelivery(delivery) {
       el("p", {}, `${delivery.event_type || "event"} to ${delivery.target || "a removed target"}`),
       el("p", { class: "soft" }, delivery.reason || "")),
     moment(delivery.finished_at || delivery.created_at),
-    action("Retry", `deliveries/${delivery.id}/retry`, "It is due now."));
+    retry(delivery));
+}
+
+// One row a target: what holds its deliveries is the target, and they go on together.
+function troubleTarget(target, held) {
+  return el("div", {},
+    pill("held"),
+    el("div", { class: "grow" },
+      el("p", {}, `${held} ${held === 1 ? "delivery" : "deliveries"} to ${target.name}`),
+      el("p", { class: "soft" }, target.status_reason || `The target is ${target.status}.`)),
+    resume(target));
 }
 
 function troubleEntry(entry) {
@@ -165,8 +179,11 @@ function troubleEntry(entry) {
     action("Discard", `quarantine/${entry.id}/discard`, "The entry is closed."));
 }
 
-function showTroubles(failed, held, quarantine) {
-  const rows = [...quarantine.map(troubleEntry), ...failed.map(troubleDelivery), ...held.map(troubleDelivery)];
+function showTroubles(failed, quarantine, targets, stats) {
+  const held = new Map(stats.targets.map((target) => [target.id, target.deliveries.held]));
+  const holding = targets.filter((target) => held.get(target.id) > 0);
+  const rows = [...quarantine.map(troubleEntry), ...holding.map((target) => troubleTarget(target, held.get(target.id))),
+    ...failed.map(troubleDelivery)];
   byId("attention").hidden = rows.length === 0;
   fill(byId("troubles"), ...rows);
 }
@@ -180,7 +197,7 @@ function deliveryBlock(delivery) {
     waits ? el("span", { class: "soft" }, "next attempt " + until(delivery.next_attempt_at)) : null,
     delivery.replay_id ? el("span", { class: "soft" }, "by a replay") : null,
     delivery.external_id ? el("span", { class: "soft" }, "known there as " + delivery.external_id) : null,
-    delivery.status === "in_flight" ? null : action("Retry", `deliveries/${delivery.id}/retry`, "It is due now."),
+    delivery.status === "in_flight" ? null : retry(delivery),
     delivery.status === "pending" || delivery.status === "held"
       ? action("Cancel", `deliveries/${delivery.id}/cancel`, "It will not be sent.") : null);
   return el("div", { class: "delivery" }, line, el("ol", {}, ...delivery.attempts.map(attemptItem)));
@@ -266,15 +283,14 @@ async function refresh() {
   refreshing = true;
   again = false;
   try {
-    const [stats, targets, sources, failed, held, quarantine] = await Promise.all([
+    const [stats, targets, sources, failed, quarantine] = await Promise.all([
       call("stats"), everything("targets"), everything("sources"),
-      call("deliveries?status=failed&limit=10"), call("deliveries?status=held&limit=10"),
-      call("quarantine?state=open&limit=10"),
+      call("deliveries?status=failed&limit=10"), call("quarantine?state=open&limit=10"),
     ]);
     showFigures(stats);
     showTargets(targets, stats);
     showSources(sources);
-    showTroubles(failed.items, held.items, quarantine.items);
+    showTroubles(failed.items, quarantine.items, targets, stats);
     await showJobs(targets, sources);
     await showEvents();
     // Who left meanwhile is shown nothing any more.

@@ -71,8 +71,9 @@ function attemptItem(attempt) {
   const item = el("li", {}, moment(attempt.started_at), ` (${Math.round(attempt.duration_ms)} ms): `);
   item.append(attempt.exchanges.map(exchangeInWords).join(" "), " ");
   item.append(el("strong", {}, OUTCOMES[attempt.outcome] || attempt.outcome));
-  if (attempt.reason) item.append(" " + attempt.reason);
   const last = attempt.exchanges[attempt.exchanges.length - 1];
+  // Where nothing was answered, the reason is what the last exchange has said already.
+  if (attempt.reason && attempt.reason !== last?.detail) item.append(" " + attempt.reason);
   if (last && last.body_excerpt) {
     item.append(el("pre", {}, last.body_excerpt + (last.truncated ? "…" : "")));
   }

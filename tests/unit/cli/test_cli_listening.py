@@ -37,6 +37,15 @@ def test_a_taken_port_is_named_in_one_sentence(sockets):
         pass
 
 
+def test_whoever_reads_the_port_from_another_setting_is_told_that_one(sockets):
+    listening.listen(sockets)
+    with (
+        pytest.raises(listening.PortTaken, match="with --port or RELAY_WORKER_PORT"),
+        listening.bound(*sockets[0].getsockname(), setting="RELAY_WORKER_PORT"),
+    ):
+        pass
+
+
 def test_a_port_that_was_taken_meanwhile_is_noticed(sockets):
     with listening.bound(*sockets[0].getsockname()) as others:
         listening.listen(others)

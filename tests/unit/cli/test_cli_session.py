@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
 import typer
 
@@ -27,6 +29,7 @@ def exit_code(error: Exception) -> int:
     ("error", "code"),
     [
         (NotFound("There is no target."), 1),
+        (ValidationFailed("These fields are not valid: #/name."), 2),
         (ConfigurationError("RELAY_SECRET_KEY must be base64."), 2),
         (session.WrongSettings(["RELAY_PORT: too large"]), 2),
         (session.OldSchema("Run: relay migrate"), 3),
@@ -123,6 +126,18 @@ def test_a_command_in_the_wrong_folder_leaves_nothing_behind(tmp_path):
         session.operate(lambda _runtime: pytest.fail("it must not run"))
     assert ended.value.exit_code == 2
     assert [*tmp_path.iterdir()] == []
+
+
+def test_the_folder_of_the_data_is_not_for_every_user_of_the_machine(tmp_path):
+    session.make_folder(Settings(data_dir=tmp_path / "data"))
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) & stat.S_IRWXO == 0
+
+
+def test_a_folder_that_is_there_already_is_left_as_it_is(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o755)
+    session.make_folder(Settings(data_dir=tmp_path / "data"))
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o755
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
