@@ -22,7 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batches, history, latency, yardsticks
+from benchmarks import batches, history, latency, pasts, yardsticks
 from benchmarks.parts import BODY, ROOT, Relay, Sink, databases, folder, free_port, send
 
 _ENVELOPE_BYTES = 3_300
@@ -167,22 +167,22 @@ def _options() -> argparse.Namespace:
 def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
-    def fresh(measure: Callable[..., Any], *arguments: Any, past: int = 0) -> Any:
+    def fresh(measure: Callable[..., Any], *arguments: Any) -> Any:
         with folder() as place:
             url = make(place)
-            if past or name == "postgresql":
-                history.write(url, past or 1)
+            if name == "postgresql":
+                history.write(url, 1)
             return measure(url, place, *arguments)
 
     if "ingest" in options.only:
         found["bare_route"] = bare_route(options.count)
         found["ingest_1"] = fresh(ingest, options.count, 1)
         found["ingest_5"] = fresh(ingest, options.count, 5)
-        if options.history:
-            found["ingest_1_history"] = fresh(ingest, options.count, 1, past=options.history)
         found["bare_route"] = (found["bare_route"] + bare_route(options.count)) / 2
     if "drain" in options.only:
         found |= _drains(fresh, options)
+    if options.history:
+        found |= _pasts(make, options)
     if "latency" in options.only:
         found["latency"] = fresh(latencies, options.seconds)
     if "batches" in options.only:
@@ -202,9 +202,17 @@ def _drains(fresh: Callable[..., Any], options: argparse.Namespace) -> dict[str,
         found[f"drain_{targets}"] = drained
         found[f"bare_loop_{targets}"] = bare
         found[f"session_loop_{targets}"] = session
-    if options.history:
-        found["drain_1_history"], *_ = fresh(drain, options.count, 1, past=options.history)
     return found
+
+
+def _pasts(
+    make: Callable[[Path], str], options: argparse.Namespace
+) -> dict[str, tuple[float, float, float]]:
+    return {
+        f"{what}_past": pasts.compare(make, work, options.count, options.history)
+        for what, work in (("ingest", pasts.ingest), ("drain", pasts.drain))
+        if what in options.only
+    }
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -214,25 +222,8 @@ def _show(found: dict[str, Any]) -> None:
     times = Table("database", "events/s", "median ms", "99th percentile ms", "arrived")
     for name in ("sqlite", "postgresql"):
         values = found.get(name, {})
-        for what, yardstick in (
-            ("ingest_1", "bare_route"),
-            ("ingest_5", "bare_route"),
-            ("ingest_1_history", "ingest_1"),
-            ("drain_1", "bare_loop_1"),
-            ("drain_1", "session_loop_1"),
-            ("drain_5", "bare_loop_5"),
-            ("drain_5", "session_loop_5"),
-            ("drain_1_history", "drain_1"),
-        ):
-            if what in values:
-                rate, against = values[what], values[yardstick]
-                rates.add_row(
-                    name,
-                    what,
-                    f"{rate:,.0f}",
-                    f"{yardstick} {against:,.0f}",
-                    f"{rate / against:.2f}",
-                )
+        for row in _rates(values):
+            rates.add_row(name, *row)
         for row in values.get("latency", []):
             times.add_row(
                 name,
@@ -248,6 +239,25 @@ def _show(found: dict[str, Any]) -> None:
     for table in (rates, times, calls):
         if table.row_count:
             console.print(table)
+
+
+def _rates(values: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """What was measured, a second, against which yardstick, and the ratio."""
+    for what, yardstick in (
+        ("ingest_1", "bare_route"),
+        ("ingest_5", "bare_route"),
+        ("drain_1", "bare_loop_1"),
+        ("drain_1", "session_loop_1"),
+        ("drain_5", "bare_loop_5"),
+        ("drain_5", "session_loop_5"),
+    ):
+        if what in values:
+            rate, against = values[what], values[yardstick]
+            yield what, f"{rate:,.0f}", f"{yardstick} {against:,.0f}", f"{rate / against:.2f}"
+    for what in ("ingest_past", "drain_past"):
+        if what in values:
+            without, with_past, ratio = values[what]
+            yield what, f"{with_past:,.0f}", f"without {without:,.0f}", f"{ratio:.2f}"
 
 
 if __name__ == "__main__":

@@ -65,10 +65,11 @@ def _fill(connection: WriteConnection, count: int) -> None:
             "dedupe",
             "source_id, key, fingerprint, event_id, expires_at",
             "'src_past', "
+            # Spread as digests are: what comes in falls anywhere among them.
             + (
-                "CAST(printf('%032d', i) AS BLOB), CAST(printf('%032d', i) AS BLOB)"
+                "randomblob(32), randomblob(32)"
                 if dialect == "sqlite"
-                else "convert_to(lpad(i::text, 32, '0'), 'UTF8'), convert_to(lpad(i::text, 32, '0'), 'UTF8')"
+                else "sha256(convert_to(i::text, 'UTF8')), sha256(convert_to(i::text, 'UTF8'))"
             )
             + f", {own('evt')}, NULL",
         ),
