@@ -155,6 +155,27 @@ async def test_a_cursor_that_is_none(api, path, cursor):
     check(await api.get(path, params={"cursor": cursor}), 400, "invalid-cursor")
 
 
+@pytest.mark.parametrize("path", ["/v1/sources", "/v1/targets", "/v1/api-keys"])
+async def test_a_query_parameter_that_there_is_not_is_named_but_its_value_is_not(api, path):
+    answer = await api.get(path, params={"statu": "canary", "sort/by": "x"})
+    problem = check(answer, 422, "validation-failed")
+    assert [error["pointer"] for error in problem["errors"]] == [
+        "#/query/statu",
+        "#/query/sort~1by",
+    ]
+    assert "canary" not in answer.text
+
+
+async def test_the_refusal_of_a_query_parameter_says_which_there_are(api):
+    (error,) = (await api.get("/v1/api-keys", params={"sort": "name"})).json()["errors"]
+    assert error["detail"] == "This operation has no such parameter. It has: limit, cursor."
+
+
+async def test_a_stranger_is_not_told_which_parameters_there_are(made):
+    async with made.client(None) as nobody:
+        check(await nobody.get("/v1/sources", params={"sort": "x"}), 401, "unauthorized")
+
+
 async def test_an_unknown_field_is_named_but_its_value_is_not(api):
     body = {"name": "shop", "kind": "ultimate_multisite", "password": "canary"}
     answer = await api.post("/v1/sources", json=body)
