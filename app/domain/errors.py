@@ -224,6 +224,14 @@ class StoreUnavailable(RelayError):
     status = 503
 
 
+class SourceUnusable(RelayError):
+    """A source that this process cannot use, for its kind, its settings or a secret that does not open."""
+
+    slug = "source-unusable"
+    title = "The source cannot be used here"
+    status = 503
+
+
 class TooManyConnections(RelayError):
     """The process has as many connections as it may have (`RELAY_MAX_CONNECTIONS`)."""
 

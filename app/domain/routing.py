@@ -81,12 +81,14 @@ class Route:
 
     `matches` tests the event type, `sources` names the sources it listens to (None for all),
     `filter` has the last word once the event has been read (None for no filter).
+    `ordered` is true where the events of one subject go one after another.
     """
 
     target_id: str
     matches: TypeTest
     sources: frozenset[str] | None = None
     filter: Filter | None = None
+    ordered: bool = False
 
 
 class RoutingTable:

@@ -66,7 +66,6 @@ class BoundTarget:
 
     id: str
     name: str
-    ordered: bool
     connector: Connector[Any]
     retry: RetryPolicy
     masking: Masking
@@ -77,6 +76,9 @@ class BoundTarget:
 class Configuration:
     """Everything routing needs, as it was at `version`.
 
+    `targets` are those that can be delivered to here; `routes` has all of them, since what comes in
+    for one that this version cannot use waits for one that can.
+    `unusable_sources` are the names of senders that cannot be told from strangers here.
     `valid_until` (microseconds) is when the next overlapping secret expires, None for never.
     """
 
@@ -86,6 +88,7 @@ class Configuration:
     targets: Mapping[str, BoundTarget]
     routes: RoutingTable
     valid_until: int | None
+    unusable_sources: frozenset[str] = frozenset()
 
     def source_by_id(self, source_id: str) -> BoundSource | None:
         """The source with this id."""
@@ -151,14 +154,10 @@ class ConfigurationCache:
             sources={source.name: source for source in senders},
             sources_by_id={source.id: source for source in senders},
             targets={target.id: target for target in bound if target is not None},
-            routes=RoutingTable(
-                [
-                    _route(row)
-                    for row, target in zip(target_rows, bound, strict=True)
-                    if target is not None
-                ]
-            ),
+            routes=RoutingTable(_route(row) for row in target_rows),
             valid_until=_next_expiry([*source_rows, *target_rows], now),
+            unusable_sources=frozenset(row.name for row in source_rows)
+            - {source.name for source in senders},
         )
         self._current = loaded
         return loaded
@@ -215,7 +214,6 @@ class ConfigurationCache:
         return BoundTarget(
             id=row.id,
             name=row.name,
-            ordered=row.ordered,
             connector=connector,
             retry=RetryPolicy(schedule),
             masking=Masking(connector.secret_query, secret_texts(connector.target.settings)),
@@ -263,6 +261,7 @@ def _route(row: TargetRecord) -> Route:
         matches=compile_patterns(row.events),
         sources=frozenset(row.sources) if row.sources is not None else None,
         filter=compile_filter(row.filter) if row.filter else None,
+        ordered=row.ordered,
     )
 
 

@@ -20,7 +20,7 @@ from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, rejected, retry, skipped
 from app.domain.record import record
 from app.services.attempting import Sender, drive, outcomes
-from app.services.configuration import BoundTarget, ConfigurationCache
+from app.services.configuration import ConfigurationCache
 from app.services.enrichment import Enrichment
 from app.services.events import StoredEvents
 from app.services.giving_back import give_back
@@ -37,6 +37,7 @@ from app.store.effects import Reservation
 _log = structlog.get_logger(__name__)
 _MICROS = 1_000_000
 _EFFECT_WAIT_SECONDS = 2.0
+_UNUSABLE_SECONDS = 60.0
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,11 @@ class Dispatch:
         if ready and (ready[0].version != known.current.version or known.stale(now)):
             known.load_if_moved(connection)
         bound = self._configuration.current.targets
-        allowances = [allowance(one, now, _batch_size(bound.get(one.id))) for one in ready]
+        # One that cannot be used here is left to a worker that can.
+        ready = [one for one in ready if one.id in bound]
+        allowances = [
+            allowance(one, now, bound[one.id].connector.limits.batch_size) for one in ready
+        ]
         slots = share(allowances, free)
         taken = (
             claim.take(connection, slots, now=now, lease_until=now + self._lease, owner=self._owner)
@@ -191,8 +196,8 @@ class Dispatch:
         target = self._configuration.current.targets.get(claimed.target_id)
         event = self._events.event(claimed)
         if target is None:
-            outcome = rejected("The target's connector is not usable here; the log says why.")
-            return self._unsent(claimed, outcome, event)
+            outcome = skipped("The target's connector is not usable here; the log says why.")
+            return self._unsent(claimed, outcome, event, postpone=_UNUSABLE_SECONDS)
         if reason := skip_reason(target, event):
             return self._unsent(claimed, skipped(reason), event)
         return Task(claimed, target, event, target.connector.effect(event))
@@ -343,7 +348,3 @@ class Dispatch:
             )
             for position, task in enumerate(group)
         ]
-
-
-def _batch_size(target: BoundTarget | None) -> int:
-    return 1 if target is None else target.connector.limits.batch_size

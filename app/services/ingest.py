@@ -16,6 +16,7 @@ from app.domain.errors import (
     NotFound,
     RelayError,
     RelayLoop,
+    SourceUnusable,
     Unreadable,
 )
 from app.domain.model import RawRequest
@@ -210,7 +211,7 @@ class Ingest:
     ) -> Plan:
         source = configuration.sources.get(source_name)
         if source is None:
-            raise NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
+            raise _no_source(configuration, source_name)
         if not authenticated:
             _admit(source, request, counted=counted)
         return plan_request(configuration, source, request)
@@ -289,6 +290,16 @@ class Ingest:
             )
         except RelayError as error:
             return error
+
+
+def _no_source(configuration: Configuration, name: str) -> RelayError:
+    if name in configuration.unusable_sources:
+        return SourceUnusable(
+            "The source cannot be used here at the moment; the relay's log says why."
+            " Nothing was stored. Send the request again.",
+            headers={"Retry-After": "60"},
+        )
+    return NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
 
 
 def _admit(source: BoundSource, request: RawRequest, *, counted: bool = False) -> None:

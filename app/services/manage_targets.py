@@ -250,7 +250,11 @@ class ManageTargets:
         )
 
     def _view(self, record: TargetRecord) -> Target:
-        return target_view(record, target_secrets.masked(self._sealer, record))
+        return target_view(
+            record,
+            target_secrets.masked(self._sealer, record),
+            trouble=target_secrets.trouble(self._sealer, record),
+        )
 
 
 def _fields(draft: TargetDraft) -> dict[str, Any]:

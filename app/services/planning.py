@@ -28,7 +28,7 @@ from app.domain.expressions import ExpressionError, variables_of
 from app.domain.ids import new_id
 from app.domain.model import Event, RawRequest, Reading
 from app.domain.record import record
-from app.domain.routing import RELAY_PREFIX
+from app.domain.routing import RELAY_PREFIX, Route
 from app.domain.trace import HEADER as TRACE_HEADER
 from app.domain.trace import trace_of
 from app.services.configuration import BoundSource, BoundTarget, Configuration
@@ -196,7 +196,8 @@ def plan_request(
 def _sent_as_envelope(configuration: Configuration, deliveries: Iterable[NewDelivery]) -> bool:
     targets = configuration.targets
     for one in deliveries:
-        if one.reason is None and targets[one.target_id].connector.sends_envelope:
+        target = targets.get(one.target_id)
+        if one.reason is None and target is not None and target.connector.sends_envelope:
             return True
     return False
 
@@ -247,7 +248,7 @@ def plan_deliveries(
         delivery
         for route in configuration.routes.candidates(event.source, event.type)
         if (only is None or route.target_id == only)
-        and (delivery := _deliver_to(configuration.targets[route.target_id], route.filter, event))
+        and (delivery := _deliver_to(configuration, route, event))
     )
 
 
@@ -258,23 +259,25 @@ def _deliver_anyway(
     route = configuration.routes.of_target(target_id)
     if route is None:
         return ()
-    delivery = _deliver_to(configuration.targets[target_id], route.filter, event)
+    delivery = _deliver_to(configuration, route, event)
     return () if delivery is None else (delivery,)
 
 
-def _deliver_to(target: BoundTarget, condition: object, event: Event) -> NewDelivery | None:
-    reason = skip_reason(target, event)
-    if callable(condition):
+def _deliver_to(configuration: Configuration, route: Route, event: Event) -> NewDelivery | None:
+    target = configuration.targets.get(route.target_id)
+    # Whether one that cannot be used here means anything to it, whoever can use it will say.
+    reason = None if target is None else skip_reason(target, event)
+    if route.filter is not None:
         try:
-            if not condition(variables_of(event)):
+            if not route.filter(variables_of(event)):
                 return None
         except ExpressionError as error:
             reason = f"The filter could not be evaluated: {error}"
     return NewDelivery(
         id=new_id("dlv"),
         event_id=event.id,
-        target_id=target.id,
-        subject=event.subject if target.ordered else None,
+        target_id=route.target_id,
+        subject=event.subject if route.ordered else None,
         created_at=to_micros(event.received_at),
         reason=reason,
     )

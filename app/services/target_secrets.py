@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
+from app.connectors.registry import connector_class
 from app.domain import strict_json
+from app.domain.errors import ValidationFailed
 from app.domain.header_rules import credentials_in
 from app.store.sealing import SealBroken, Sealer
 from app.store.targets import TargetRecord
@@ -92,6 +94,20 @@ def masked(sealer: Sealer, record: TargetRecord) -> dict[str, Any]:
         # The list must still be readable when a key was lost; the target itself says it is unusable.
         return dict(record.settings)
     return {**record.settings, **{name: _mask(value) for name, value in secrets.items()}}
+
+
+def trouble(sealer: Sealer, record: TargetRecord) -> str | None:
+    """Why nothing can be delivered to a target here, None when it can: one sentence."""
+    try:
+        settings = {**record.settings, **opened(sealer, record)}
+        connector_class(record.connector).Settings.model_validate(settings)
+    except SealBroken:
+        return "Not usable here: its secret settings do not open with this relay's master key."
+    except ValidationFailed as error:
+        return f"Not usable here: {error.detail}"
+    except ValidationError:
+        return "Not usable here: this version's connector does not take its settings."
+    return None
 
 
 def _mask(value: Any) -> Any:

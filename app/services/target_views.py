@@ -52,8 +52,10 @@ class Link:
     updated_at: datetime
 
 
-def target_view(record: TargetRecord, settings: Mapping[str, Any]) -> Target:
-    """What is shown of a row; `settings` are masked."""
+def target_view(
+    record: TargetRecord, settings: Mapping[str, Any], *, trouble: str | None
+) -> Target:
+    """What is shown of a row; `settings` are masked, `trouble` keeps it from being used."""
     return Target(
         id=record.id,
         name=record.name,
@@ -68,7 +70,7 @@ def target_view(record: TargetRecord, settings: Mapping[str, Any]) -> Target:
         rate_limit=record.rate_limit,
         max_in_flight=record.max_in_flight,
         status=record.status,
-        status_reason=record.status_reason,
+        status_reason=record.status_reason or trouble,
         created_at=from_micros(record.created_at),
         updated_at=from_micros(record.updated_at),
     )

@@ -48,6 +48,7 @@ _ADVICE = {
     "platform-unavailable": "Wait and try again; the network's own log says why it did not answer.",
     "relay-loop": "A target of this relay leads back to it. Take one of the two routes away.",
     "request-timeout": "Send the body faster than `RELAY_BODY_TIMEOUT` allows, and send the request again.",
+    "source-unusable": "Look into the relay's log for `source.unusable`: a kind or settings that this version does not know, or secrets that do not open with its master key. Nothing was stored; send the request again once it is mended.",
     "store-unavailable": "Wait for the time in `Retry-After` and send the same again: nothing was stored.",
     "too-many-connections": "Wait for the time in `Retry-After`; an operator may raise `RELAY_MAX_CONNECTIONS` or run more processes.",
     "too-many-requests": "Wait for the time in `Retry-After`.",
