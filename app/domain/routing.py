@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from app.domain.expressions import Filter
+from typing import Any
 
 #: What an event type looks like; the platform's add-ons may register types of their own.
 EVENT_TYPE_FORM = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -16,6 +15,8 @@ RELAY_PREFIX = "relay."
 _MEMO_SIZE = 4096
 
 TypeTest = Callable[[str], bool]
+#: Of what `variables_of` says of an event; raises ExpressionError.
+Condition = Callable[[Mapping[str, Any]], bool]
 
 
 def is_event_type(text: str) -> bool:
@@ -87,7 +88,7 @@ class Route:
     target_id: str
     matches: TypeTest
     sources: frozenset[str] | None = None
-    filter: Filter | None = None
+    filter: Condition | None = None
     ordered: bool = False
 
 

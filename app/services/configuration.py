@@ -18,9 +18,9 @@ from app.connectors.registry import connector_class
 from app.domain import authorities, signing, strict_json
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import NotImplementedYet
-from app.domain.expressions import compile_filter
+from app.domain.expressions import ExpressionError, compile_filter
 from app.domain.retry import DEFAULT_SCHEDULE, RetryPolicy
-from app.domain.routing import Route, RoutingTable, compile_patterns
+from app.domain.routing import Condition, Route, RoutingTable, compile_patterns
 from app.services.api_access import ADDRESS
 from app.services.masking import Masking
 from app.services.pace import Pace, Paces
@@ -260,9 +260,24 @@ def _route(row: TargetRecord) -> Route:
         target_id=row.id,
         matches=compile_patterns(row.events),
         sources=frozenset(row.sources) if row.sources is not None else None,
-        filter=compile_filter(row.filter) if row.filter else None,
+        filter=_filter(row) if row.filter else None,
         ordered=row.ordered,
     )
+
+
+def _filter(row: TargetRecord) -> Condition:
+    try:
+        return compile_filter(row.filter or "")
+    except ExpressionError as error:
+        # It was checked when it was saved, by a version that knew more; each event it is asked
+        # about says why it cannot be.
+        unusable = error
+        _log.error("target.filter_unusable", target=row.name, error=str(error))
+
+    def fails(_variables: Mapping[str, Any]) -> bool:
+        raise unusable
+
+    return fails
 
 
 def _next_expiry(rows: list[SourceRecord | TargetRecord], now: int) -> int | None:

@@ -69,6 +69,19 @@ async def test_the_order_of_a_subject_holds_for_what_waits(world: World):
     assert None not in queued
 
 
+async def test_a_filter_that_this_version_cannot_read_says_so_and_stops_nobody_else(world: World):
+    await world.source()
+    broken = await world.target("broken", filter="payment.total > 1.0")
+    await world.target("sink")
+    await change(world, tables.targets, broken, filter="payment.of_next_year(")
+    await world.send(payment(1))
+    await world.work()
+    found = {one.target: one for one in await world.deliveries()}
+    assert found["sink"].status == "succeeded"
+    assert found["broken"].status == "skipped"
+    assert found["broken"].reason.startswith("The filter could not be evaluated: ")
+
+
 @pytest.mark.parametrize(
     ("values", "why"),
     [
