@@ -150,6 +150,15 @@ async def test_a_target_that_holds_its_deliveries_is_one_row_that_resumes_it(pag
     assert await page.text("#message") == "The target is active again."
 
 
+async def test_a_target_that_cannot_be_used_is_shown_with_the_reason(page):
+    target = TARGET | {"id": "tgt_1", "status": "active", "status_reason": "Not usable here: why."}
+    stats = {"targets": [{"id": "tgt_1", "deliveries": {}}]}
+    await page.run(f"showTroubles([], [], [{json.dumps(target)}], {json.dumps(stats)})")
+    shown = await page.text("#troubles")
+    told = ("unusable", "Deliveries to tool wait", "Not usable here: why.")
+    assert [word for word in told if word not in shown] == []
+
+
 async def test_who_tries_again_what_is_held_is_told_that_it_stays_so(page, server):
     server.management("POST", f"/v1/targets/{target_id(server)}/pause")
     await page.run("document.querySelector('#events summary').click()")

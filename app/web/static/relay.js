@@ -168,6 +168,14 @@ function troubleTarget(target, held) {
     resume(target));
 }
 
+function troubleUnusable(target) {
+  return el("div", {},
+    el("span", { class: "pill bad" }, "unusable"),
+    el("div", { class: "grow" },
+      el("p", {}, `Deliveries to ${target.name} wait`),
+      el("p", { class: "soft" }, target.status_reason)));
+}
+
 function troubleEntry(entry) {
   return el("div", {},
     el("span", { class: "pill bad" }, "quarantine"),
@@ -182,8 +190,9 @@ function troubleEntry(entry) {
 function showTroubles(failed, quarantine, targets, stats) {
   const held = new Map(stats.targets.map((target) => [target.id, target.deliveries.held]));
   const holding = targets.filter((target) => held.get(target.id) > 0);
-  const rows = [...quarantine.map(troubleEntry), ...holding.map((target) => troubleTarget(target, held.get(target.id))),
-    ...failed.map(troubleDelivery)];
+  const unusable = targets.filter((target) => target.status === "active" && target.status_reason);
+  const rows = [...quarantine.map(troubleEntry), ...unusable.map(troubleUnusable),
+    ...holding.map((target) => troubleTarget(target, held.get(target.id))), ...failed.map(troubleDelivery)];
   byId("attention").hidden = rows.length === 0;
   fill(byId("troubles"), ...rows);
 }
