@@ -23,22 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import batches, history, latency, pasts, yardsticks
-from benchmarks.parts import BODY, ROOT, Relay, Sink, databases, folder, free_port, send
+from benchmarks.parts import BODY, ROOT, Relay, Sink, databases, folder, free_port, relay, send
 
 _ENVELOPE_BYTES = 3_300
 _IN_FLIGHT = 50
-
-
-@contextlib.contextmanager
-def relay(database_url: str, place: Path, *arguments: str) -> Iterator[Relay]:
-    """A relay on a database, stopped in the end."""
-    process = Relay(database_url, place)
-    process.start(*arguments)
-    try:
-        yield process
-    finally:
-        process.stop()
-        process.client.close()
 
 
 def bare_route(count: int) -> float:

@@ -166,6 +166,18 @@ class Relay:
         return int(line.split()[1]) / 1024
 
 
+@contextlib.contextmanager
+def relay(database_url: str, place: Path, *arguments: str) -> Iterator[Relay]:
+    """A relay on a database, stopped in the end."""
+    process = Relay(database_url, place)
+    process.start(*arguments)
+    try:
+        yield process
+    finally:
+        process.stop()
+        process.client.close()
+
+
 def send(port: int, token: str | None, first: int, count: int, connections: int = 200) -> Load:
     """Send `count` different events over keep-alive connections; answers the load with `.rate`."""
 

@@ -6,13 +6,13 @@ apart would compare those.
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from benchmarks import history
-from benchmarks.parts import Relay, Sink, folder, free_port, send
+from benchmarks.parts import Relay, Sink, folder, free_port, relay, send
 
 ROUNDS = 5
 
@@ -23,20 +23,13 @@ class _Place:
     def __init__(self, url: str, place: Path, past: int, sink_port: int) -> None:
         self.url, self.place, self.next = url, place, 0
         history.write(url, past)
-        with self.relay("--no-worker") as process:
+        with self.relay() as process:
             self.token = process.source()
             process.target("sink", sink_port)
 
-    @contextlib.contextmanager
-    def relay(self, *arguments: str) -> Iterator[Relay]:
-        """A relay on it, stopped in the end."""
-        process = Relay(self.url, self.place)
-        process.start(*arguments)
-        try:
-            yield process
-        finally:
-            process.stop()
-            process.client.close()
+    def relay(self) -> AbstractContextManager[Relay]:
+        """The API alone, on it."""
+        return relay(self.url, self.place, "--no-worker")
 
     def send(self, process: Relay, count: int) -> float:
         """Events a second, each another one."""
@@ -48,14 +41,14 @@ class _Place:
 
 def ingest(place: _Place, count: int, _sink: Sink) -> float:
     """Durable requests a second, deliveries queued but not sent."""
-    with place.relay("--no-worker") as process:
+    with place.relay() as process:
         place.send(process, count // 4)
         return place.send(process, count)
 
 
 def drain(place: _Place, count: int, sink: Sink) -> float:
     """Deliveries a second of one worker process; empties the queue."""
-    with place.relay("--no-worker") as process:
+    with place.relay() as process:
         place.send(process, count)
     sink.reset()
     process = Relay(place.url, place.place)
