@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,9 @@ from tests.integration.world import World
 
 for name in [name for name in os.environ if name.startswith("RELAY_")]:
     del os.environ[name]
+
+# Ten thousand tests are made, none is garbage; see pytest_collection_finish.
+gc.disable()
 
 # No test has a time limit of its own. CI tries the same examples each time, so that a red run
 # means that something changed; everybody else tries new ones.
@@ -94,6 +98,12 @@ async def world(database: Database, sealer: Sealer, clock: FrozenClock) -> World
     made = World(database, sealer, clock)
     await made.configuration.refresh()
     return made
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: nobody needs to look for garbage in it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
