@@ -106,6 +106,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that nobody waits for them at the end."""
-    items.sort(key=lambda item: "tests/system/" not in item.nodeid)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, as many in each process, so that nobody waits for them at the end."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if "tests/system/" in item.nodeid]
+    short = [item for item in items if "tests/system/" not in item.nodeid]
+    order: list[pytest.Item] = []
+    # Each process is given one stretch of the list to begin with.
+    for number in range(processes):
+        stretch = (len(items) - len(order)) // (processes - number)
+        first = long[number::processes]
+        then = max(0, stretch - len(first))
+        order += [*first, *short[:then]]
+        del short[:then]
+    items[:] = order + short
