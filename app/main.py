@@ -142,10 +142,15 @@ def create_api(runtime: Runtime) -> FastAPI:
     )
     api.state.services = runtime.services
     install_problem_handlers(api)
-    for router in _ROUTERS:
-        api.include_router(router)
-    api.include_router(health_router(runtime.ready, runtime.metrics_text))
-    api.include_router(pages_router(docs=runtime.settings.docs))
+    routers = [
+        *_ROUTERS,
+        health_router(runtime.ready, runtime.metrics_text),
+        pages_router(docs=runtime.settings.docs),
+    ]
     if runtime.settings.docs:
-        api.include_router(documentation_router(api))
+        routers.append(documentation_router(api))
+    for router in routers:
+        # include_router() would build each route once more, at the first request. There is
+        # nothing to add to them: every router says its own prefix, tag and answers.
+        api.router.routes.extend(router.routes)
     return api

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,9 @@ from tests.integration.world import World
 
 for name in [name for name in os.environ if name.startswith("RELAY_")]:
     del os.environ[name]
+
+# Ten thousand tests are made, none is garbage; see pytest_collection_finish.
+gc.disable()
 
 # No test has a time limit of its own. CI tries the same examples each time, so that a red run
 # means that something changed; everybody else tries new ones.
@@ -96,6 +100,23 @@ async def world(database: Database, sealer: Sealer, clock: FrozenClock) -> World
     return made
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that nobody waits for them at the end."""
-    items.sort(key=lambda item: "tests/system/" not in item.nodeid)
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: nobody needs to look for garbage in it."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, as many in each process, so that nobody waits for them at the end."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if "tests/system/" in item.nodeid]
+    short = [item for item in items if "tests/system/" not in item.nodeid]
+    order: list[pytest.Item] = []
+    # Each process is given one stretch of the list to begin with.
+    for number in range(processes):
+        stretch = (len(items) - len(order)) // (processes - number)
+        first = long[number::processes]
+        then = max(0, stretch - len(first))
+        order += [*first, *short[:then]]
+        del short[:then]
+    items[:] = order + short

@@ -18,6 +18,12 @@ from app.store.database import Database, ReadConnection, WriteConnection
 from app.store.opening import open_database
 from app.store.tables import metadata
 
+_TABLES = [table.name for table in metadata.sorted_tables]
+_WRITTEN = """\
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relname = ANY($1::text[]) AND pg_relation_size(oid) > 0
+"""
+
 
 def migrated_sqlite(path: Path) -> Path:
     """Make a SQLite file with the newest schema."""
@@ -79,8 +85,11 @@ async def empty(database: Database) -> None:
     """Remove every row, so that the next test starts from nothing."""
 
     def work(connection: WriteConnection) -> None:
-        tables = ", ".join(table.name for table in metadata.sorted_tables)
-        connection.exec_driver_sql(f"TRUNCATE {tables}")
+        # A table without pages was never written to. Truncating it would make its files and those
+        # of its indexes anew, which takes ten times as long as finding out.
+        written = connection.exec_driver_sql(_WRITTEN, (_TABLES,)).scalars().all()
+        if written:
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(written)}")
         connection.exec_driver_sql("INSERT INTO routing_version (id, version) VALUES (1, 1)")
 
     await database.write(work)

@@ -16,7 +16,6 @@ from app.cli import greeting, listening, lookup, session
 from app.cli.server_config import allow_open_files, server_config
 from app.domain.clock import system_clock
 from app.domain.errors import RelayError
-from app.main import create_app
 from app.runtime import Runtime
 from app.services import bootstrap
 from app.settings import Settings
@@ -56,6 +55,9 @@ def application() -> Any:
 
 
 def _application(settings: Settings) -> Any:
+    # The API and its framework: a third of what there is to import, and no other command needs it.
+    from app.main import create_app  # noqa: PLC0415  see above
+
     tracer = open_tracer(settings)
     return create_app(Runtime(settings, worker=settings.embedded_worker, tracer=tracer))
 

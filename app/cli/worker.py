@@ -15,7 +15,6 @@ import uvicorn
 from app.cli import listening, output, session
 from app.cli.server_config import allow_open_files, server_config
 from app.domain.errors import RelayError
-from app.main import create_health_app
 from app.runtime import Runtime, spare_the_collector
 from app.settings import Settings
 
@@ -82,6 +81,9 @@ async def _answering(runtime: Runtime, sockets: Sequence[socket.socket]) -> Asyn
     if not sockets:
         yield
         return
+    # The framework takes long to import; a worker without a port does not need it.
+    from app.main import create_health_app  # noqa: PLC0415  see above
+
     listening.listen(sockets, setting=_PORT)
     app = create_health_app(runtime)
     # The runtime lives longer than the server, so the server does not start or stop it.

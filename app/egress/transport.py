@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 
 import httpx
@@ -69,7 +70,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._response_limit = response_limit
         self._max_connections = max_connections_per_target
         self._keepalive_seconds = keepalive_seconds
-        self._public_authorities = _tls(None)
+        self._public_authorities = _public_authorities()
         self._pools = Pools(self._new_pool, max_targets)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -205,6 +206,12 @@ def _check(head: RawResponseMessage) -> None:
         raise HttpProcessingError(message="The answer is of another version of HTTP")
     if head.code == HTTPStatus.SWITCHING_PROTOCOLS or head.code >= _FIRST_NO_STATUS:
         raise HttpProcessingError(message="The status is none that a final answer can have")
+
+
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    """The system's authorities; reading them takes longer than all else at a transport's start."""
+    return _tls(None)
 
 
 def _tls(ca_certificate: str | None) -> ssl.SSLContext:

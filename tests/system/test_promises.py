@@ -60,9 +60,12 @@ class Sender:
             number = self.number
             for _ in range(random.choice((1, 1, 1, 2))):
                 with contextlib.suppress(httpx.HTTPError):
-                    answer = await client.post(
-                        self._url, content=payment(number), headers=self._headers
-                    )
+                    try:
+                        answer = await client.post(
+                            self._url, content=payment(number), headers=self._headers
+                        )
+                    except httpx.ConnectError:
+                        return
                     if answer.status_code == 202:
                         known = self.acknowledged.setdefault(number, answer.json()["id"])
                         assert known == answer.json()["id"]
