@@ -34,6 +34,7 @@ from app.services.grants import Grants
 from app.services.idempotency import Idempotency
 from app.services.ingest import Ingest
 from app.services.jobs import JobKind, JobRunner, Jobs
+from app.services.lost_deliveries import LostDeliveries
 from app.services.manage_api_keys import ManageApiKeys
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
@@ -285,13 +286,9 @@ class _Worker:
     def __init__(self, runtime: Runtime) -> None:
         settings, owner = runtime.settings, identity()
         self._metrics = runtime.metrics
-        self._configuration = runtime.configuration
-        self.enrichment = Enrichment(
-            runtime.platform,
-            runtime.configuration,
-            runtime.clock,
-            wait=settings.enrichment_wait,
-        )
+        self._configuration = configuration = runtime.configuration
+        database, clock, wait = runtime.database, runtime.clock, settings.enrichment_wait
+        self.enrichment = Enrichment(runtime.platform, configuration, clock, wait=wait)
         made = partial(TracedDispatch, tracer=runtime.tracer) if runtime.tracer else Dispatch
         dispatch = made(
             runtime.database,
@@ -320,7 +317,8 @@ class _Worker:
         self.jobs = JobsLoop(
             JobRunner(runtime.database, runtime.clock, kinds, owner=owner, arrived=self.wake)
         )
-        upkeep = Upkeep(runtime.database, runtime.clock, retention_days=settings.retention_days)
+        told = LostDeliveries(configuration).announce
+        upkeep = Upkeep(database, clock, retention_days=settings.retention_days, given_up=told)
         self.upkeep = UpkeepLoop(
             upkeep,
             self.wake,

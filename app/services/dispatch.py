@@ -6,10 +6,9 @@ A claim is one short transaction; the HTTP calls run outside any; the recorder w
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -20,18 +19,19 @@ from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, rejected, retry, skipped
 from app.domain.record import record
 from app.services.attempting import Sender, drive, outcomes
+from app.services.claiming import Claiming, Taken
 from app.services.configuration import ConfigurationCache
 from app.services.enrichment import Enrichment
 from app.services.events import StoredEvents
 from app.services.giving_back import give_back
 from app.services.grants import Grants
+from app.services.holdings import Holdings
 from app.services.lateness import Lateness
 from app.services.planning import skip_reason
-from app.services.slots import allowance, share, spending
 from app.services.task import Task, assignment_of, grouped, is_forced, unpaid
 from app.store import claim, effects
 from app.store.claim import ClaimedDelivery
-from app.store.database import Database, WriteConnection
+from app.store.database import Database
 from app.store.effects import Reservation
 
 _log = structlog.get_logger(__name__)
@@ -47,6 +47,7 @@ class Result:
     `postpone` (seconds) puts it back without an attempt: somebody else is at the same effect, or
     its batch was refused and it goes alone now (`single`).
     `first_delivery_id` is the delivery that carried the effect out before.
+    `trial` says that the target had done nothing but fail when this was sent.
     """
 
     claimed: ClaimedDelivery
@@ -60,24 +61,21 @@ class Result:
     single: bool = False
     first_delivery_id: str | None = None
     attempted: bool = True
+    trial: bool = False
 
 
 @record(frozen=True, slots=True)
 class Claim:
-    """What was taken: groups of tasks that share a request, and results that need none."""
+    """What was taken: groups of tasks that share a request, and results that need none.
+
+    `more` is true when there is more to take at once, as far as slots and memory allow.
+    """
 
     groups: Sequence[Sequence[Task]]
     results: Sequence[Result]
     count: int
     next_due: int | None
-
-
-class _Taken(NamedTuple):
-    """What was leased, when there may be more, and the requests that were paid for."""
-
-    deliveries: Sequence[ClaimedDelivery]
-    next_due: int | None
-    paid: Mapping[str, int]
+    more: bool = False
 
 
 class Dispatch:
@@ -109,34 +107,31 @@ class Dispatch:
         self._elapsed = elapsed
         self._events = StoredEvents(configuration)
         self._lateness = Lateness(database, configuration)
-        # Leased by a claim that then failed: nobody sends them.
-        self._unsendable: list[ClaimedDelivery] = []
+        self._claiming = Claiming(
+            database, configuration, clock, owner=owner, lease_micros=self._lease
+        )
 
-    async def claim(self, free: int) -> Claim:
-        """Lease up to `free` due deliveries, fairly over the targets. Raises StoreUnavailable."""
-        await self._put_back()
-        taken = await self._database.write_briefly(lambda c: self._take(c, free), durable=False)
+    async def claim(self, free: int, held: Holdings | None = None) -> Claim:
+        """Lease up to `free` due deliveries, fairly over the targets. Raises StoreUnavailable.
+
+        `held` is what this worker holds already, nothing by default.
+        """
+        taken = await self._claiming.take(free, held or Holdings())
         try:
             return await self._readied(taken)
         except BaseException:
-            self._unsendable += taken.deliveries
+            self._claiming.abandon(taken)
             raise
 
-    async def _put_back(self) -> None:
-        """Their lease would hold them back, and be taken for a worker that was lost."""
-        if self._unsendable:
-            lost = [(one.id, one.fence) for one in self._unsendable]
-            await self._database.write(lambda c: claim.put_back(c, lost))
-            self._unsendable.clear()
-
-    async def _readied(self, taken: _Taken) -> Claim:
+    async def _readied(self, taken: Taken) -> Claim:
         tasks, results = self._prepare(taken.deliveries)
         reserved, waiting = await self._reserve(tasks)
         current = await self._brought_up_to_date(reserved)
         groups = grouped(current)
         if owed := unpaid(groups, taken.paid):
             await self._database.write(lambda c: claim.owe_tokens(c, owed), durable=False)
-        return Claim(groups, [*results, *waiting], len(taken.deliveries), taken.next_due)
+        found = [*results, *waiting]
+        return Claim(groups, found, len(taken.deliveries), taken.next_due, taken.more)
 
     async def _brought_up_to_date(self, tasks: list[Task]) -> list[Task]:
         """What comes late must not bring an older plan back, where order counts."""
@@ -147,31 +142,6 @@ class Dispatch:
     async def release_all(self, cut: Sequence[ClaimedDelivery] = ()) -> int:
         """Give back what this worker still holds, `cut` while being sent; answers how many."""
         return await self._database.write(lambda c: give_back(c, self._owner, cut, self._clock()))
-
-    def _take(self, connection: WriteConnection, free: int) -> _Taken:
-        now = to_micros(self._clock())
-        ready = claim.ready_targets(connection, now)
-        known = self._configuration
-        if ready and (ready[0].version != known.current.version or known.stale(now)):
-            known.load_if_moved(connection)
-        bound = self._configuration.current.targets
-        # One that cannot be used here is left to a worker that can.
-        ready = [one for one in ready if one.id in bound]
-        allowances = [
-            allowance(one, now, bound[one.id].connector.limits.batch_size) for one in ready
-        ]
-        slots = share(allowances, free)
-        taken = (
-            claim.take(connection, slots, now=now, lease_until=now + self._lease, owner=self._owner)
-            if slots
-            else []
-        )
-        spent = spending(ready, allowances, Counter(one.target_id for one in taken), now)
-        if taken:
-            claim.spend_tokens(connection, spent.left)
-            return _Taken(taken, spent.next_token, spent.paid)
-        moments = [spent.next_token, claim.next_due(connection, now)]
-        return _Taken([], min((one for one in moments if one is not None), default=None), {})
 
     def _prepare(self, taken: Iterable[ClaimedDelivery]) -> tuple[list[Task], list[Result]]:
         tasks: list[Task] = []
@@ -314,6 +284,7 @@ class Dispatch:
         if not self._lease_lasts(group[0].claimed, started_at):
             return [self._too_late(task) for task in group]
         target = group[0].target
+        trial = target.id in self._claiming.failing
         connector = target.connector
         assignments = [assignment_of(task, now, grant) for task in group]
         flow = (
@@ -345,6 +316,7 @@ class Dispatch:
                 effect=task.effect,
                 postpone=0.0 if refused else None,
                 single=refused,
+                trial=trial,
             )
             for position, task in enumerate(group)
         ]

@@ -29,6 +29,8 @@ from app.sources.registry import adapter_for
 from app.store.claim import ClaimedDelivery
 
 _MOST_REMEMBERED = 512
+#: Bodies of more bytes are read again for each target: remembered, they would be held for long.
+_LARGEST_REMEMBERED = 8192
 _NOTHING: frozenset[str] = frozenset()
 #: The fields that only the body, or a little work, can tell.
 _READ_LATER = frozenset({
@@ -56,6 +58,8 @@ class StoredEvents:
         if found is not None:
             return found
         event = DeferredEvent.of(claimed, current) or read_stored(claimed, current)
+        if len(claimed.body) > _LARGEST_REMEMBERED:
+            return event
         self._remembered[event.id] = event
         if len(self._remembered) > self._most:
             self._remembered.popitem(last=False)

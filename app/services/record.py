@@ -102,6 +102,7 @@ class Recorder:
             and result.effect is None
             and result.outcome.external_id is None
             and not result.outcome.forget_id
+            and not result.trial
             and now - self._last_success.get(result.claimed.target_id, 0) <= _SUCCESS_EVERY
         )
 
@@ -221,13 +222,16 @@ class Recorder:
         target_id: str,
         pairs: list[tuple[Result, Verdict]],
     ) -> None:
-        kinds = {result.outcome.kind for result, _ in pairs if result.attempted}
+        # A batch that was refused as a whole is judged by its parts, which go alone.
+        kinds = {r.outcome.kind for r, _ in pairs if r.attempted and not r.single}
         rests = [ruling.rest for _, ruling in pairs if ruling.rest is not None]
         if rests:
             until = batch.now + int(max(rests) * _MICROS)
             target_state.throttle(connection, target_id, until)
         if kinds & TAKEN:
-            if batch.now - self._last_success.get(target_id, 0) > _SUCCESS_EVERY:
+            # The first success after failures lets all go again, whichever worker had those.
+            trial = any(result.trial for result, _ in pairs)
+            if trial or batch.now - self._last_success.get(target_id, 0) > _SUCCESS_EVERY:
                 target_state.succeeded(connection, target_id, batch.now)
                 self._last_success[target_id] = batch.now
         elif kinds & FAILURES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.store.claim import ReadyTarget
 
@@ -12,10 +13,14 @@ _MICROS = 1_000_000
 _MOST_AHEAD = 60 * _MICROS
 #: Where tokens come in faster, several are waited for.
 _LEAST_WAIT = _MICROS // 20
+#: The deliveries of a target under way while it does nothing but fail, over all workers.
+TRIAL = 4
+#: How many times as many slots as stay free one target may hold: nine tenths, if it is alone.
+_GREED = 9
+_NOTHING: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What a target may start now; `tokens` is None where it has no rate limit.
 
     A token is a request, and pays for up to `batch` deliveries.
@@ -49,8 +54,12 @@ class Spending:
 
 
 def allowance(target: ReadyTarget, now: int, batch: int = 1) -> Allowance:
-    """What the target's own limits allow: free slots, and tokens of a bucket one second deep."""
-    free = max(0, target.max_in_flight - target.leased)
+    """What the target's own limits allow: free slots, and tokens of a bucket one second deep.
+
+    A target that does nothing but fail is tried with a few, until one succeeds.
+    """
+    most = min(target.max_in_flight, TRIAL) if target.failing else target.max_in_flight
+    free = max(0, most - target.leased)
     if target.per_second is None:
         return Allowance(target.id, free, None, batch)
     depth = max(1.0, target.per_second)
@@ -62,22 +71,33 @@ def allowance(target: ReadyTarget, now: int, batch: int = 1) -> Allowance:
     return Allowance(target.id, min(free, int(max(0.0, tokens)) * batch), tokens, batch)
 
 
-def share(allowances: Sequence[Allowance], free: int) -> list[tuple[str, int]]:
+def share(
+    allowances: Sequence[Allowance], free: int, held: Mapping[str, int] = _NOTHING
+) -> list[tuple[str, int]]:
     """Divide `free` slots: nobody gets more than it may use, and nobody waits for another's backlog.
 
     A slot is a request, and holds up to a batch; the answer says how many deliveries that is.
     The modest ones are served in full; what they leave is shared equally by the rest.
+    Some stay free for those who come later, and whoever holds many already (`held`) leaves them
+    alone: slow targets, however many, never hold all.
     """
     shares: list[tuple[str, int]] = []
     waiting = [(one.requests(one.most), one) for one in allowances if one.most > 0]
     waiting.sort(key=lambda wanted: wanted[0])
+    left = _decent(free, 0)
     for position, (wanted, one) in enumerate(waiting):
         remaining = len(waiting) - position
-        granted = min(wanted, -(-free // remaining))
-        if granted:
+        granted = min(wanted, -(-left // remaining), _decent(free, held.get(one.target_id, 0)))
+        if granted > 0:
             shares.append((one.target_id, min(one.most, granted * one.batch)))
-        free -= granted
+            left -= granted
     return shares
+
+
+def _decent(free: int, held: int) -> int:
+    """How many of the `free` slots may be taken by somebody who holds so many."""
+    most = (_GREED * free - held) // (_GREED + 1)
+    return most if held else max(most, min(free, 1))
 
 
 def spending(

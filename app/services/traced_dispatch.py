@@ -19,6 +19,7 @@ from app.domain.outcome import OutcomeKind
 from app.domain.record import record
 from app.domain.trace import Span, Tracer
 from app.services.dispatch import Claim, Dispatch, Result
+from app.services.holdings import Holdings
 from app.services.task import Task
 from app.services.traced_ingest import SYSTEM
 from app.store.claim import ClaimedDelivery
@@ -44,9 +45,9 @@ class TracedDispatch(Dispatch):
         super().__init__(*parts, **options)
         self._tracer = tracer
 
-    async def claim(self, free: int) -> Claim:
+    async def claim(self, free: int, held: Holdings | None = None) -> Claim:
         """Lease due deliveries, as `Dispatch.claim` does; their spans begin."""
-        claimed = await super().claim(free)
+        claimed = await super().claim(free, held)
         for result in claimed.results:
             # What could not be prepared counts as an attempt.
             if result.attempted:

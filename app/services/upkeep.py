@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,12 +19,23 @@ _LOST = "The worker that held this delivery did not come back; whether it was re
 
 
 class Upkeep:
-    """Each chore is one short transaction; several nodes may do the same one at a time."""
+    """Each chore is one short transaction; several nodes may do the same one at a time.
 
-    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
+    `given_up` is called within the transaction that ends deliveries for good.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        retention_days: int,
+        given_up: Callable[[WriteConnection, Sequence[LostLease], int], None] = lambda *_: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._retention = retention_days * _DAY
+        self._given_up = given_up
 
     async def take_back_expired_leases(self) -> int:
         """Return deliveries whose lease ran out; answers how many."""
@@ -47,6 +58,8 @@ class Upkeep:
                 lost_attempt(one.delivery_id, one.attempts, one.owner, _LOST, now) for one in lost
             ]
             results.insert_attempts(connection, attempts)
+            if over := [one for one in lost if one.over]:
+                self._given_up(connection, over, now)
             return lost
 
         lost = await self._database.write(work)

@@ -1,22 +1,21 @@
-"""Taking work, spoken to each database in its own way.
+"""Around a claim: which targets have work, what their rate leaves, and giving back what is held.
 
-A claim reads only rows that are due, by one index range scan a target, so its cost follows the
-number of targets with work and never the number of past deliveries.
 On PostgreSQL the targets' state rows are locked first, one worker after another: slots and rates
-are counted once over all workers, and the scans skip what somebody else holds.
+are counted once over all workers.
 On SQLite the transaction holds the write lock from its first statement, which does the same.
-Where order counts (`subject` is set), only the oldest delivery of a subject can be taken.
+What is taken then is app/store/taking.py's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from app.domain import strict_json
 from app.domain.record import record
+from app.store.candidates import CROWD
 from app.store.database import WriteConnection
 
 
@@ -26,6 +25,7 @@ class ReadyTarget:
 
     `leased` counts its deliveries in flight over all workers; `tokens` and `refilled_at` are the
     state of its rate bucket; `version` is the routing version.
+    It is `failing` while it has done nothing but fail, `crowded` where order counts and many are due.
     """
 
     id: str
@@ -35,6 +35,8 @@ class ReadyTarget:
     tokens: float
     refilled_at: int
     version: int = 0
+    failing: bool = False
+    crowded: bool = False
 
 
 class ClaimedDelivery(NamedTuple):
@@ -70,10 +72,17 @@ class ClaimedDelivery(NamedTuple):
     repeats_id: str | None = None
     envelope: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes of what the event carries."""
+        return len(self.body) + len(self.envelope or b"")
+
 
 _READY = (
     "SELECT s.target_id, t.max_in_flight, t.rate_limit, s.tokens, s.refilled_at,"
-    " (SELECT version FROM routing_version WHERE id = 1)"
+    " (SELECT version FROM routing_version WHERE id = 1), s.failing_since IS NOT NULL,"
+    " t.ordered AND EXISTS (SELECT 1 FROM queue q WHERE q.target_id = s.target_id"
+    " AND q.lease_until IS NULL AND q.due_at <= :now ORDER BY q.due_at LIMIT 1 OFFSET :crowd)"
     " FROM target_state s JOIN targets t ON t.id = s.target_id"
     " WHERE t.status = 'active' AND s.throttled_until <= :now AND EXISTS ("
     "SELECT 1 FROM queue q WHERE q.target_id = s.target_id AND q.lease_until IS NULL"
@@ -85,64 +94,12 @@ _LEASED = sa.text(
     "SELECT target_id, count(*) FROM queue WHERE lease_until IS NOT NULL GROUP BY target_id"
 )
 
-_CANDIDATES = (
-    "q.lease_until IS NULL AND q.due_at <= {now} AND (q.subject IS NULL OR NOT EXISTS ("
-    "SELECT 1 FROM queue e WHERE e.target_id = q.target_id AND e.subject = q.subject"
-    " AND e.delivery_id < q.delivery_id)) ORDER BY q.due_at, q.delivery_id LIMIT {slots}"
-)
-_EVENT_COLUMNS = (
-    "e.source_id, e.source, e.kind, e.type, e.subject AS event_subject, e.test, e.hop,"
-    " e.occurred_at, e.received_at, b.content_type, b.headers, b.body, l.external_id"
-)
-_JOINS = (
-    " JOIN events e ON e.id = {q}.event_id JOIN event_bodies b ON b.event_id = {q}.event_id"
-    " LEFT JOIN links l ON l.target_id = {q}.target_id AND l.subject = e.subject"
-    " ORDER BY {q}.delivery_id"
-)
-_QUEUE_COLUMNS = (
-    "{q}.delivery_id, {q}.target_id, {q}.event_id, {q}.subject, {q}.attempts, {q}.single, {q}.fence"
-)
-
-# $1 target ids, $2 slots of each, $3 now, $4 lease_until, $5 owner, $6 fence.
-CLAIM_POSTGRESQL = (
-    "WITH picked AS (SELECT c.delivery_id FROM unnest($1::varchar[], $2::integer[])"  # noqa: S608  no outside text
-    " AS w (target_id, slots) CROSS JOIN LATERAL (SELECT q.delivery_id FROM queue q"
-    " WHERE q.target_id = w.target_id AND "
-    + _CANDIDATES.format(now="$3::bigint", slots="w.slots")
-    + " FOR UPDATE SKIP LOCKED) c), taken AS (UPDATE queue SET lease_until = $4::bigint,"
-    " lease_owner = $5::varchar, fence = $6::bigint FROM picked"
-    " WHERE queue.delivery_id = picked.delivery_id RETURNING "
-    + _QUEUE_COLUMNS.format(q="queue")
-    + ", queue.repeats_id) SELECT "
-    + _QUEUE_COLUMNS.format(q="taken")
-    + ", "
-    + _EVENT_COLUMNS
-    + ", taken.repeats_id, b.envelope FROM taken"
-    + _JOINS.format(q="taken")
-)
-
-# Parameters: now, target id, slots, lease_until, owner, fence.
-CLAIM_SQLITE = (
-    "UPDATE queue SET lease_until = ?4, lease_owner = ?5, fence = ?6 WHERE delivery_id IN ("  # noqa: S608  no outside text
-    "SELECT q.delivery_id FROM queue q WHERE q.target_id = ?2 AND "
-    + _CANDIDATES.format(now="?1", slots="?3")
-    + ") RETURNING delivery_id"
-)
-_TAKEN_SQLITE = (
-    "SELECT "  # noqa: S608  no outside text
-    + _QUEUE_COLUMNS.format(q="q")
-    + ", "
-    + _EVENT_COLUMNS
-    + ", q.repeats_id, b.envelope FROM queue q JOIN json_each(?) j ON j.value = q.delivery_id"
-    + _JOINS.format(q="q")
-)
-
 
 def ready_targets(connection: WriteConnection, now: int) -> list[ReadyTarget]:
     """The active targets with work that is due, locked until the transaction ends."""
     postgresql = connection.dialect.name == "postgresql"
     rows = connection.execute(
-        _READY_POSTGRESQL if postgresql else _READY_SQLITE, {"now": now}
+        _READY_POSTGRESQL if postgresql else _READY_SQLITE, {"now": now, "crowd": CROWD}
     ).all()
     if not rows:
         return []
@@ -157,6 +114,8 @@ def ready_targets(connection: WriteConnection, now: int) -> list[ReadyTarget]:
             tokens=row[3],
             refilled_at=row[4],
             version=row[5],
+            failing=bool(row[6]),
+            crowded=bool(row[7]),
         )
         for row in rows
     ]
@@ -164,41 +123,6 @@ def ready_targets(connection: WriteConnection, now: int) -> list[ReadyTarget]:
 
 def _per_second(text: str | None) -> float | None:
     return None if text is None else float(strict_json.read_trusted(text.encode())["per_second"])
-
-
-def take(
-    connection: WriteConnection,
-    slots: Sequence[tuple[str, int]],
-    *,
-    now: int,
-    lease_until: int,
-    owner: str,
-) -> list[ClaimedDelivery]:
-    """Lease up to so many due deliveries of each target; the fence is the moment of the claim."""
-    if connection.dialect.name == "postgresql":
-        ids, counts = [target for target, _ in slots], [count for _, count in slots]
-        rows = connection.exec_driver_sql(
-            CLAIM_POSTGRESQL, (ids, counts, now, lease_until, owner, now)
-        )
-        return _claimed(rows)
-    taken: list[str] = []
-    for target, count in slots:
-        found = connection.exec_driver_sql(
-            CLAIM_SQLITE, (now, target, count, lease_until, owner, now)
-        )
-        taken += [row[0] for row in found]
-    if not taken:
-        return []
-    return _claimed(connection.exec_driver_sql(_TAKEN_SQLITE, (_json_list(taken),)))
-
-
-def _claimed(found: sa.CursorResult[Any]) -> list[ClaimedDelivery]:
-    # The driver's own rows: SQLAlchemy's would be made only to be taken apart.
-    return [ClaimedDelivery._make(row) for row in found.cursor.fetchall()]
-
-
-def _json_list(ids: Sequence[str]) -> str:
-    return '["' + '","'.join(ids) + '"]'
 
 
 def spend_tokens(connection: WriteConnection, states: Sequence[tuple[str, float, int]]) -> None:

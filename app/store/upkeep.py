@@ -25,15 +25,24 @@ _ORPHANS = sa.text(
 
 #: A delivery that takes its worker with it this often, the longest schedule there is, is over.
 MOST_LOST = 30
+#: Why such a delivery has failed.
+GIVEN_UP = "No worker came back from sending it."
 
 
 @dataclass(frozen=True, slots=True)
 class LostLease:
-    """A delivery whose worker did not come back."""
+    """A delivery whose worker did not come back; `over` when it did not too often."""
 
     delivery_id: str
     attempts: int
     owner: str
+    target_id: str
+    event_id: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it is not tried again."""
+        return self.attempts >= MOST_LOST
 
 
 def take_back(
@@ -59,12 +68,15 @@ def _take_back(
 ) -> list[LostLease]:
     lock = " FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
     found = connection.execute(
-        sa.text(f"SELECT delivery_id, attempts, lease_owner FROM queue WHERE {condition}{lock}"),  # noqa: S608  one of two conditions above
+        sa.text(
+            "SELECT delivery_id, attempts, lease_owner, target_id, event_id FROM queue"  # noqa: S608  one of two conditions above
+            f" WHERE {condition}{lock}"
+        ),
         {k: v for k, v in values.items() if f":{k}" in condition},
     ).all()
-    lost = [LostLease(row[0], row[1], row[2]) for row in found]
-    again = [one for one in lost if one.attempts < MOST_LOST]
-    _give_up(connection, [one for one in lost if one.attempts >= MOST_LOST], values["now"])
+    lost = [LostLease(*row) for row in found]
+    again = [one for one in lost if not one.over]
+    _give_up(connection, [one for one in lost if one.over], values["now"])
     if again:
         connection.execute(
             sa.text(
@@ -81,14 +93,14 @@ def _take_back(
 
 
 def _give_up(connection: WriteConnection, lost: list[LostLease], now: object) -> None:
-    rows = [{"id": one.delivery_id, "now": now} for one in lost]
+    rows = [{"id": one.delivery_id, "now": now, "reason": GIVEN_UP} for one in lost]
     if rows:
-        connection.execute(sa.text("DELETE FROM queue WHERE delivery_id = :id"), rows)
+        ids = [{"id": one.delivery_id} for one in lost]
+        connection.execute(sa.text("DELETE FROM queue WHERE delivery_id = :id"), ids)
         connection.execute(
             sa.text(
                 "UPDATE deliveries SET status = 'failed', finished_at = :now,"
-                " attempts = attempts + 1, reason = 'No worker came back from sending it.'"
-                " WHERE id = :id"
+                " attempts = attempts + 1, reason = :reason WHERE id = :id"
             ),
             rows,
         )

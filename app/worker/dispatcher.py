@@ -16,7 +16,8 @@ import structlog
 
 from app.domain.clock import Clock, to_micros
 from app.domain.errors import RelayError
-from app.services.dispatch import Claim, Dispatch
+from app.services.dispatch import Claim, Dispatch, Result
+from app.services.holdings import Holdings
 from app.services.record import Recorder
 from app.services.task import Task
 from app.worker.recording import Recording
@@ -26,6 +27,9 @@ _LONGEST_SLEEP = 1.0
 _MICROS = 1_000_000
 #: Seconds that a few free slots wait for others.
 _GATHER = 0.05
+#: Seconds that each of the last steps of a stop may take beyond the grace: what was cut off ends,
+#: results are written once more, the rest is given back. A store that hangs takes no longer.
+_LAST_STEP = 1.5
 #: How many deliveries are started before the answers to others are looked at. All of a claim at
 #: once would make one turn of the event loop of it, during which nothing is recorded or claimed.
 _BURST = 16
@@ -49,6 +53,7 @@ class Dispatcher:
         self._in_flight = 0
         # What is under way in batches beyond the first of each: a request takes one slot.
         self._batched = 0
+        self._held = Holdings()
         self._few_since: float | None = None
         self._recording = Recording(recorder, self._ended)
         # Claimed, and not started yet.
@@ -100,28 +105,34 @@ class Dispatcher:
         for task in _tasks(late):
             task.cancel()
         if late:
-            await asyncio.wait(_tasks(late), timeout=1)
+            await asyncio.wait(_tasks(late), timeout=_LAST_STEP)
         cut = [task.claimed for sending in late for task in sending.group]
-        cut += await self._recording.stop()
-        released = await self._dispatch.release_all(cut)
+        cut += await self._recording.stop(_LAST_STEP)
+        try:
+            async with asyncio.timeout(_LAST_STEP):
+                released = await self._dispatch.release_all(cut)
+        except TimeoutError:
+            # The end of their leases brings them back.
+            _log.warning("dispatcher.not_released", deliveries=self._in_flight)
+            return
         if released:
             _log.info("dispatcher.released", deliveries=released)
 
     async def _round(self) -> float:
         """Claim once; answers how long to sleep, 0 when there may be more at once."""
         free = self._slots - self._in_flight + self._batched
-        if free <= 0 or self._recording.held_up:
-            # Both end with a result that is written. What is known of deliveries comes before a
+        if free <= 0 or self._held.free_bytes <= 0 or self._recording.held_up:
+            # All end with a result that is written. What is known of deliveries comes before a
             # claim: their leases may have ended while the store was away.
             return _LONGEST_SLEEP
         pause = self._until_enough(free)
         if pause > 0:
             return pause
-        claimed = await self._dispatch.claim(free)
+        claimed = await self._dispatch.claim(free, self._held)
         if self._stopping:
             return 0.0
         self._start(claimed)
-        if claimed.count >= free:
+        if claimed.more or claimed.count >= free:
             return 0.0
         # What is left waits for a slot of its target or a predecessor, which wake us, or for its rate.
         return self._until(claimed.next_due)
@@ -156,7 +167,11 @@ class Dispatcher:
     def _start(self, claimed: Claim) -> None:
         self._in_flight += claimed.count
         self._batched += sum(len(group) - 1 for group in claimed.groups)
+        for group in claimed.groups:
+            self._held.begin(group[0].target.id)
+            self._held.keep(task.claimed for task in group)
         if claimed.results:
+            self._held.keep(result.claimed for result in claimed.results)
             self._recording.put(claimed.results)
         starting = bool(self._ahead)
         self._ahead.extend(claimed.groups)
@@ -180,10 +195,12 @@ class Dispatcher:
             results = self._dispatch.unsent(sending.group, error)
         self._running.discard(sending)
         self._batched -= len(sending.group) - 1
+        self._held.end(sending.group[0].target.id)
         self._recording.put(results)
 
-    def _ended(self, count: int) -> None:
-        self._in_flight -= count
+    def _ended(self, results: Sequence[Result]) -> None:
+        self._in_flight -= len(results)
+        self._held.drop(result.claimed for result in results)
         self._wake.set()
 
 

@@ -26,13 +26,14 @@ _TRIES = 1200
 class Recording:
     """Writes one batch at a time; what is put meanwhile makes up the next.
 
-    `ended` is told how many results are no longer waiting, written or not.
+    `ended` is told which results are no longer waiting, written or not.
     """
 
-    def __init__(self, recorder: Recorder, ended: Callable[[int], None]) -> None:
+    def __init__(self, recorder: Recorder, ended: Callable[[Sequence[Result]], None]) -> None:
         self._recorder = recorder
         self._ended = ended
         self._waiting: list[Result] = []
+        self._writing: Sequence[Result] = ()
         self._lost: list[ClaimedDelivery] = []
         self._task: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
@@ -50,19 +51,34 @@ class Recording:
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    async def stop(self) -> Sequence[ClaimedDelivery]:
-        """Try once more what could not be written; answers whose results are lost."""
+    async def stop(self, within: float) -> Sequence[ClaimedDelivery]:
+        """Try once more what could not be written, for so many seconds; answers whose results are lost.
+
+        What a store that hangs has not written by then counts as lost; it may still be.
+        """
         self._stopped.set()
-        await self.drain()
+        task = self._task
+        if task is not None:
+            _, late = await asyncio.wait([task], timeout=within)
+            if late:
+                self._give_up(task)
         return self._lost
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        left = [*self._writing, *self._waiting]
+        _log.error("dispatcher.results_unwritten", deliveries=[one.claimed.id for one in left])
+        self._lose(left)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 batch = _without_repeats(self._waiting[:_MOST])
                 self._waiting = self._waiting[len(batch) :]
+                self._writing = batch
                 await self._write(batch)
-                self._ended(len(batch))
+                self._writing = ()
+                self._ended(batch)
         finally:
             self._task = None
             self.held_up = False

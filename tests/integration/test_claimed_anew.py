@@ -46,7 +46,7 @@ async def test_only_the_result_of_the_newer_claim_counts(
     await world.upkeep.take_back_expired_leases()
     results.append(await attempted(world, fresh))
     ended: list[int] = []
-    recorded = Recording(world.recorder, ended.append)
+    recorded = Recording(world.recorder, lambda written: ended.append(len(written)))
     recorded.put(results)
     await recorded.drain()
     [delivery] = await world.deliveries()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
-from app.store import claim, results, target_state
+from app.store import candidates, claim, intake, results, taking, target_state
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, WriteConnection
+from app.store.intake import NewEvent
 from app.store.opening import open_database
 from app.store.results import Ending
+from app.store.taking import Lease
 from tests import rows
 from tests.rows import NOW, SECOND
 
@@ -18,12 +21,19 @@ LEASE = 60 * SECOND
 
 
 def take(
-    connection: WriteConnection, *, most: int = 10, now: int = NOW, owner: str = "worker"
+    connection: WriteConnection,
+    *,
+    most: int = 10,
+    now: int = NOW,
+    owner: str = "worker",
+    budget: int = 1 << 24,
 ) -> list[ClaimedDelivery]:
     """What the dispatcher does in its claim, without sharing."""
     ready = claim.ready_targets(connection, now)
     slots = [(one.id, min(most, one.max_in_flight - one.leased)) for one in ready]
-    return claim.take(connection, slots, now=now, lease_until=now + LEASE, owner=owner)
+    crowded = {one.id for one in ready if one.crowded}
+    lease = Lease(now, now + LEASE, owner)
+    return taking.take(connection, slots, lease, budget=budget, crowded=crowded).deliveries
 
 
 def write(connection: WriteConnection, endings: list[Ending]) -> set[str]:
@@ -230,22 +240,23 @@ async def test_a_worker_gives_back_only_what_is_its_own(database: Database):
     assert await database.write(work) == (1, ["two"], 1)
 
 
-async def test_the_claim_reads_the_queue_by_its_index(database: Database):
+@pytest.mark.parametrize("form", range(3), ids=["general", "near", "heads"])
+async def test_the_claim_reads_the_queue_by_its_index(database: Database, form: int):
     """The plan must not change with the size of the history: no scan of a whole table."""
 
     def work(c):
         rows.target(c)
-        for _ in range(50):
-            rows.delivery(c)
+        for number in range(50):
+            rows.delivery(c, subject="shop/customer/1" if number % 2 else None)
         if database.dialect == "sqlite":
             c.exec_driver_sql("ANALYZE")
             values = (NOW, "tgt_a", 5, NOW + LEASE, "worker", NOW)
-            plan = c.exec_driver_sql("EXPLAIN QUERY PLAN " + claim.CLAIM_SQLITE, values)
+            plan = c.exec_driver_sql("EXPLAIN QUERY PLAN " + taking.CLAIM_SQLITE[form], values)
             return "\n".join(row[3] for row in plan)
         c.exec_driver_sql("SET LOCAL enable_seqscan = off")
         c.exec_driver_sql("ANALYZE queue")
         values = (["tgt_a"], [5], NOW, NOW + LEASE, "worker", NOW)
-        plan = c.exec_driver_sql("EXPLAIN " + claim.CLAIM_POSTGRESQL, values)
+        plan = c.exec_driver_sql("EXPLAIN " + taking.CLAIM_POSTGRESQL[form], values)
         return "\n".join(row[0] for row in plan)
 
     plan = await database.write(work)
@@ -253,3 +264,85 @@ async def test_the_claim_reads_the_queue_by_its_index(database: Database):
     assert "ix_queue_order" in plan
     assert "Seq Scan on queue" not in plan
     assert "SCAN q\n" not in plan
+
+
+def crowd(connection: WriteConnection, person: str, count: int) -> list[str]:
+    """So many deliveries of one person, all of them due."""
+    return [rows.delivery(connection, subject=person) for _ in range(count)]
+
+
+async def test_a_person_with_many_deliveries_does_not_hide_the_others(
+    database: Database,
+):
+    def work(c):
+        rows.target(c, ordered=True)
+        many = crowd(c, "shop/customer/1", candidates.CROWD + 5)
+        others = [rows.delivery(c, subject=f"shop/customer/{n}") for n in (2, 3)]
+        follower = rows.delivery(c, subject="shop/customer/2")
+        nobody = rows.delivery(c)
+        ready = claim.ready_targets(c, NOW)
+        first, second = take(c), take(c)
+        return ready[0].crowded, [many[0], *others, nobody], follower, first, second
+
+    crowded, expected, follower, first, second = await database.write(work)
+    assert crowded
+    assert {one.id for one in first} == set(expected)
+    assert follower not in {one.id for one in first}
+    assert second == []
+
+
+async def test_a_crowd_of_many_people_is_taken_in_the_order_in_which_it_is_due(database: Database):
+    def work(c):
+        rows.target(c, ordered=True)
+        made = [
+            rows.delivery(c, subject=f"shop/customer/{900 - n}", created_at=NOW - SECOND + n)
+            for n in range(candidates.CROWD + 5)
+        ]
+        return made, take(c, most=7)
+
+    made, taken = await database.write(work)
+    assert {one.id for one in taken} == set(made[:7])
+
+
+async def test_a_claim_takes_no_more_bytes_than_its_budget_and_leaves_the_rest_unleased(
+    database: Database,
+):
+    def work(c):
+        rows.target(c)
+        made = [rows.delivery(c, of=stored(c, 20_000)) for _ in range(5)]
+        first = take(c, budget=50_000)
+        leased = sum(rows.queued(c, one).lease_until is not None for one in made)
+        return made, first, leased, take(c)
+
+    made, first, leased, second = await database.write(work)
+    assert [one.id for one in first] == made[:3]
+    assert leased == 3
+    assert [one.id for one in second] == made[3:]
+    assert {len(one.body) for one in [*first, *second]} == {20_000}
+
+
+async def test_a_body_that_is_larger_than_the_budget_is_taken_alone(database: Database):
+    def work(c):
+        rows.target(c)
+        made = [rows.delivery(c, of=stored(c, 300_000)) for _ in range(2)]
+        return made, take(c, budget=1), take(c, budget=1)
+
+    made, first, second = await database.write(work)
+    assert [[one.id for one in taken] for taken in (first, second)] == [[made[0]], [made[1]]]
+
+
+async def test_what_webhook_targets_are_sent_counts_as_well(database: Database):
+    def work(c):
+        rows.target(c)
+        for _ in range(3):
+            rows.delivery(c, of=stored(c, 10_000, envelope=b"e" * 10_000))
+        return take(c, budget=30_000)
+
+    assert len(await database.write(work)) == 2
+
+
+def stored(connection: WriteConnection, size: int, **values: object) -> NewEvent:
+    """An event with a body of so many bytes, without deliveries."""
+    made = rows.event(body=os.urandom(size), **values)
+    intake.insert(connection, [made], [])
+    return made

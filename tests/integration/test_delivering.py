@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from app.connectors import registry
 from app.connectors.base import Assignment, BatchFlow, Connector, Facts, Flow, Limits
 from app.domain.outcome import TransportFailure, delivered, rejected, retry
+from app.services.lost_deliveries import LostDeliveries
+from app.services.upkeep import Upkeep
 from app.store import tables
 from app.store.upkeep import MOST_LOST
 from app.worker.dispatcher import Dispatcher
@@ -252,7 +254,7 @@ async def test_a_slow_target_cannot_take_another_targets_slots(world: World):
     await world.target("quick")
     for number in range(20):
         await world.send(payment(number))
-    claimed = await world.dispatch.claim(10)
+    claimed = await world.dispatch.claim(12)
     by_target = [task.target.name for group in claimed.groups for task in group]
     assert sorted(by_target) == ["quick"] * 5 + ["slow"] * 5
 
@@ -523,6 +525,30 @@ async def test_a_delivery_that_takes_its_worker_with_it_every_time_ends(world: W
         await world.upkeep.take_back_expired_leases()
     delivery = await only(world)
     assert (delivery.status, delivery.attempt_count) == ("failed", MOST_LOST + 1)
+
+
+async def test_a_delivery_that_no_worker_came_back_from_is_announced_once(world: World):
+    await arranged(world, events=["payment_received"])
+    await world.target("news", events=["relay.delivery_failed"])
+    world.upkeep = Upkeep(
+        world.database,
+        world.clock,
+        retention_days=30,
+        given_up=LostDeliveries(world.configuration).announce,
+    )
+    await world.send()
+    for _ in range(MOST_LOST + 1):
+        await world.dispatch.claim(10)
+        world.clock.advance(61)
+        await world.upkeep.take_back_expired_leases()
+    [lost] = await world.deliveries(status="failed")
+    [told] = await world.events(type="relay.delivery_failed")
+    await world.work()
+    [(_, request)] = world.sender.sent
+    data = json.loads(request.content)["data"]
+    assert (data["delivery_id"], data["event_type"]) == (lost.id, "payment_received")
+    assert data["reason"] == "No worker came back from sending it."
+    assert told.subject is not None
 
 
 async def test_a_delivery_queued_while_its_target_was_removed_ends_as_cancelled(world: World):

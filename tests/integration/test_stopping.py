@@ -31,8 +31,8 @@ async def test_what_is_claimed_while_a_worker_stops_is_given_back_unsent(world: 
     worker = dispatcher(world)
     claim, claimed, go_on = world.dispatch.claim, asyncio.Event(), asyncio.Event()
 
-    async def slow_claim(free: int) -> Any:
-        found = await claim(free)
+    async def slow_claim(*room: Any) -> Any:
+        found = await claim(*room)
         claimed.set()
         await go_on.wait()
         return found
@@ -128,3 +128,28 @@ async def test_a_result_outlives_a_database_that_is_away_for_minutes(
     await running
     assert [d.status for d in await world.deliveries()] == ["succeeded"]
     assert len(world.sender.sent) == 1
+
+
+async def test_a_store_that_hangs_does_not_hold_up_a_worker_that_stops(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher_module, "_LAST_STEP", 0.1)
+    await arranged(world, 1)
+    asked, forever = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> Any:
+        asked.set()
+        await forever.wait()
+
+    world.recorder.record = hang
+    world.dispatch.release_all = hang
+    worker = dispatcher(world)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await asked.wait()
+    async with asyncio.timeout(2):
+        await worker.stop(grace=0.2)
+        await running
+    # The end of the lease brings it back.
+    world.clock.advance(61)
+    assert await world.upkeep.take_back_expired_leases() == 1

@@ -54,7 +54,7 @@ class Store:
 
 
 def recorded_in(store: Store, ended: list[int]) -> Recording:
-    return Recording(cast("Recorder", store), ended.append)
+    return Recording(cast("Recorder", store), lambda results: ended.append(len(results)))
 
 
 async def test_what_is_put_during_a_write_shares_the_next_one():
@@ -97,7 +97,7 @@ async def test_a_worker_that_stops_tries_once_more_and_says_what_is_lost():
     recorded = recorded_in(store, ended)
     recorded.put([result("a"), result("b")])
     await store.asked.wait()
-    lost = await recorded.stop()
+    lost = await recorded.stop(within=5)
     assert [claimed.id for claimed in lost] == ["a", "b"]
     assert store.tries == 2
 
@@ -108,5 +108,20 @@ async def test_a_worker_that_stops_writes_what_it_can():
     recorded = recorded_in(store, ended)
     recorded.put([result("a")])
     await store.asked.wait()
-    assert list(await recorded.stop()) == []
+    assert list(await recorded.stop(within=5)) == []
     assert store.written == [["a"]]
+
+
+async def test_a_store_that_hangs_holds_a_worker_up_no_longer_than_it_is_given(
+    capsys: pytest.CaptureFixture[str],
+):
+    store, ended = Store(), list[int]()
+    store.gate.clear()
+    recorded = recorded_in(store, ended)
+    recorded.put([result("a")])
+    await store.asked.wait()
+    recorded.put([result("b")])
+    async with asyncio.timeout(2):
+        lost = await recorded.stop(within=0.05)
+    assert [claimed.id for claimed in lost] == ["a", "b"]
+    assert "dispatcher.results_unwritten" in capsys.readouterr().out
