@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,8 +26,9 @@ def _config(connection: sa.Connection | None = None) -> Config:
     return config
 
 
+@cache
 def newest_revision() -> str:
-    """The revision this code was written for."""
+    """The revision this code was written for; read once, since each look at readiness asks."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise ConfigurationError("The migrations are missing from this installation")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import CapturingLogger
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from app.cli import session
@@ -19,6 +22,9 @@ from app.store.opening import open_database
 from tests import databases
 
 MASTER_KEY = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+
+#: The runner would build all commands anew for each that it runs, which takes as long as most do.
+_built = cache(get_command)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def open_command_line(
     monkeypatch.chdir(folder)
     # The log would go on to write to a stream that ends with the command.
     monkeypatch.setattr(session, "configure_logging", lambda *_: None)
+    monkeypatch.setattr(testing, "_get_command", _built)
     # Without it the store's own lines would stand among what a command prints.
     monkeypatch.setattr(trouble, "_log", CapturingLogger())
     environment = {
