@@ -143,7 +143,7 @@ class Dispatcher:
         They do not where slow targets hold the rest.
         """
         now = asyncio.get_running_loop().time()
-        if free >= self._slots // 4:
+        if free >= self._slots // 3:
             self._few_since = None
             return 0.0
         if self._few_since is None:
