@@ -160,20 +160,14 @@ function troubleDelivery(delivery) {
 
 // One row a target: what holds its deliveries is the target, and they go on together.
 function troubleTarget(target, held) {
+  const unusable = target.status === "active";
+  const what = unusable ? `Deliveries to ${target.name} wait` : `${held} ${held === 1 ? "delivery" : "deliveries"} to ${target.name}`;
   return el("div", {},
-    pill("held"),
+    unusable ? el("span", { class: "pill bad" }, "unusable") : pill("held"),
     el("div", { class: "grow" },
-      el("p", {}, `${held} ${held === 1 ? "delivery" : "deliveries"} to ${target.name}`),
+      el("p", {}, what),
       el("p", { class: "soft" }, target.status_reason || `The target is ${target.status}.`)),
-    resume(target));
-}
-
-function troubleUnusable(target) {
-  return el("div", {},
-    el("span", { class: "pill bad" }, "unusable"),
-    el("div", { class: "grow" },
-      el("p", {}, `Deliveries to ${target.name} wait`),
-      el("p", { class: "soft" }, target.status_reason)));
+    unusable ? null : resume(target));
 }
 
 function troubleEntry(entry) {
@@ -189,10 +183,9 @@ function troubleEntry(entry) {
 
 function showTroubles(failed, quarantine, targets, stats) {
   const held = new Map(stats.targets.map((target) => [target.id, target.deliveries.held]));
-  const holding = targets.filter((target) => held.get(target.id) > 0);
-  const unusable = targets.filter((target) => target.status === "active" && target.status_reason);
-  const rows = [...quarantine.map(troubleEntry), ...unusable.map(troubleUnusable),
-    ...holding.map((target) => troubleTarget(target, held.get(target.id))), ...failed.map(troubleDelivery)];
+  const troubled = targets.filter((target) => held.get(target.id) > 0 || (target.status === "active" && target.status_reason));
+  const rows = [...quarantine.map(troubleEntry), ...troubled.map((target) => troubleTarget(target, held.get(target.id))),
+    ...failed.map(troubleDelivery)];
   byId("attention").hidden = rows.length === 0;
   fill(byId("troubles"), ...rows);
 }
