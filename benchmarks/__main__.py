@@ -2,7 +2,9 @@
 
 `--only batches` counts the calls of the destinations that take batches instead.
 
-Absolute figures belong to the machine; the ratios are what counts, and each comes from one run.
+Absolute figures belong to the machine; the ratios are what counts.
+Each is the median of some rounds, and in each round work and yardstick follow one another: a
+machine that others use changes its pace within minutes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -138,6 +141,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--count", type=int, default=20_000, help="events a measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="how often ingest and drain")
     parser.add_argument("--seconds", type=float, default=10, help="length of a latency step")
     parser.add_argument(
         "--history", type=int, default=0, help="past events to measure with as well"
@@ -162,13 +166,9 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
                 history.write(url, 1)
             return measure(url, place, *arguments)
 
-    if "ingest" in options.only:
-        found["bare_route"] = bare_route(options.count)
-        found["ingest_1"] = fresh(ingest, options.count, 1)
-        found["ingest_5"] = fresh(ingest, options.count, 5)
-        found["bare_route"] = (found["bare_route"] + bare_route(options.count)) / 2
-    if "drain" in options.only:
-        found |= _drains(fresh, options)
+    for what, once in (("ingest", _ingest_round), ("drain", _drain_round)):
+        if what in options.only:
+            found[what] = [once(fresh, options.count) for _ in range(options.rounds)]
     if options.history:
         found |= _pasts(make, options)
     if "latency" in options.only:
@@ -183,10 +183,20 @@ def _measure(name: str, make: Callable[[Path], str], options: argparse.Namespace
     return found
 
 
-def _drains(fresh: Callable[..., Any], options: argparse.Namespace) -> dict[str, float]:
+def _ingest_round(fresh: Callable[..., Any], count: int) -> dict[str, float]:
+    before = bare_route(count)
+    one, five = fresh(ingest, count, 1), fresh(ingest, count, 5)
+    return {
+        "ingest_1": one,
+        "ingest_5": five,
+        "bare_route": (before + bare_route(count)) / 2,
+    }
+
+
+def _drain_round(fresh: Callable[..., Any], count: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for targets in (1, 5):
-        drained, bare, session = fresh(drain, options.count, targets)
+        drained, bare, session = fresh(drain, count, targets)
         found[f"drain_{targets}"] = drained
         found[f"bare_loop_{targets}"] = bare
         found[f"session_loop_{targets}"] = session
@@ -239,9 +249,11 @@ def _rates(values: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         ("drain_5", "bare_loop_5"),
         ("drain_5", "session_loop_5"),
     ):
-        if what in values:
-            rate, against = values[what], values[yardstick]
-            yield what, f"{rate:,.0f}", f"{yardstick} {against:,.0f}", f"{rate / against:.2f}"
+        if rounds := values.get(what.partition("_")[0]):
+            rate = statistics.median(each[what] for each in rounds)
+            against = statistics.median(each[yardstick] for each in rounds)
+            ratio = statistics.median(each[what] / each[yardstick] for each in rounds)
+            yield what, f"{rate:,.0f}", f"{yardstick} {against:,.0f}", f"{ratio:.2f}"
     for what in ("ingest_past", "drain_past"):
         if what in values:
             without, with_past, ratio = values[what]
