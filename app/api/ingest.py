@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -181,8 +182,13 @@ def _not_allowed() -> MethodNotAllowed:
 
 def segments(scope: Scope) -> tuple[str, str | None]:
     """The source's name and the event type in the path. Raises NotFound."""
+    return _segments(scope["raw_path"])
+
+
+# A sender sends to a handful of paths, again and again.
+@lru_cache(maxsize=1024)
+def _segments(raw_path: bytes) -> tuple[str, str | None]:
     # The path as it was sent: an encoded slash is part of a name, not a separator.
-    raw_path: bytes = scope["raw_path"]
     path = str(raw_path[len(PREFIX) :], "latin-1").removesuffix("/")
     segments = [unquote(part) if "%" in part else part for part in path.split("/")]
     if len(segments) > _MOST_SEGMENTS or not segments[0]:

@@ -244,12 +244,13 @@ def plan_deliveries(
     configuration: Configuration, event: Event, only: str | None = None
 ) -> tuple[NewDelivery, ...]:
     """One delivery for every target the event is for, or for the one with the id `only`."""
-    return tuple(
-        delivery
+    created_at = to_micros(event.received_at)
+    deliveries = [
+        _deliver_to(configuration, route, event, created_at)
         for route in configuration.routes.candidates(event.source, event.type)
-        if (only is None or route.target_id == only)
-        and (delivery := _deliver_to(configuration, route, event))
-    )
+        if only is None or route.target_id == only
+    ]
+    return tuple([delivery for delivery in deliveries if delivery is not None])
 
 
 def _deliver_anyway(
@@ -259,11 +260,13 @@ def _deliver_anyway(
     route = configuration.routes.of_target(target_id)
     if route is None:
         return ()
-    delivery = _deliver_to(configuration, route, event)
+    delivery = _deliver_to(configuration, route, event, to_micros(event.received_at))
     return () if delivery is None else (delivery,)
 
 
-def _deliver_to(configuration: Configuration, route: Route, event: Event) -> NewDelivery | None:
+def _deliver_to(
+    configuration: Configuration, route: Route, event: Event, created_at: int
+) -> NewDelivery | None:
     target = configuration.targets.get(route.target_id)
     # Whether one that cannot be used here means anything to it, whoever can use it will say.
     reason = None if target is None else skip_reason(target, event)
@@ -278,7 +281,7 @@ def _deliver_to(configuration: Configuration, route: Route, event: Event) -> New
         event_id=event.id,
         target_id=route.target_id,
         subject=event.subject if route.ordered else None,
-        created_at=to_micros(event.received_at),
+        created_at=created_at,
         reason=reason,
     )
 

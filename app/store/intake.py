@@ -72,11 +72,6 @@ class Known:
 
 _VERSION = "SELECT version FROM routing_version WHERE id = 1"
 Key = tuple[str, bytes]
-#: What goes to PostgreSQL as JSON; the body and the keys go beside it, as bytes.
-_JSON_EVENT = (
-    "id", "source_id", "source", "kind", "type", "subject", "test", "external_id", "hop",
-    "occurred_at", "received_at", "content_type", "headers", "dedupe_expires_at",
-)  # fmt: skip
 _EVENTS = (
     "id", "source_id", "source", "kind", "type", "subject", "test", "external_id", "hop",
     "occurred_at", "received_at",
@@ -190,16 +185,13 @@ def _store_postgresql(
     rows: list[dict[str, Any]] = []
     pieces: list[bytes] = []
     start = 1
-    for position, event in enumerate(events):
-        row = {name: getattr(event, name) for name in _JSON_EVENT}
-        row["keyed"], row["n"] = event.dedupe_key is not None, position
+    for event in events:
         envelope = event.envelope or b""
         middle = start + len(event.body)
         stop = middle + len(envelope)
-        row["start"], row["middle"], row["stop"] = start, middle, stop
-        start = stop
-        rows.append(row)
+        rows.append(_as_json(event, len(rows), start, middle, stop))
         pieces += event.body, envelope
+        start = stop
     keys = b"".join(
         [
             (e.dedupe_key + e.fingerprint) if e.dedupe_key and e.fingerprint else _NO_KEY
@@ -225,6 +217,31 @@ def _store_postgresql(
         _FIND, ([event.source_id for event in old], [event.dedupe_key for event in old])
     )
     return {(row[0], row[1]): Known(row[2], row[3]) for row in found}
+
+
+def _as_json(event: NewEvent, n: int, start: int, middle: int, stop: int) -> dict[str, Any]:
+    """What goes to PostgreSQL as JSON; body, envelope and keys go beside it, at these places."""
+    return {
+        "id": event.id,
+        "source_id": event.source_id,
+        "source": event.source,
+        "kind": event.kind,
+        "type": event.type,
+        "subject": event.subject,
+        "test": event.test,
+        "external_id": event.external_id,
+        "hop": event.hop,
+        "occurred_at": event.occurred_at,
+        "received_at": event.received_at,
+        "content_type": event.content_type,
+        "headers": event.headers,
+        "dedupe_expires_at": event.dedupe_expires_at,
+        "keyed": event.dedupe_key is not None,
+        "n": n,
+        "start": start,
+        "middle": middle,
+        "stop": stop,
+    }
 
 
 def _remember_sqlite(

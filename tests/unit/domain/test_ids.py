@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +30,49 @@ def test_ids_keep_their_order_when_the_clock_goes_back():
     factory = IdFactory(milliseconds=lambda: next(moments))
     made = [factory.new("evt") for _ in range(4)]
     assert made == sorted(made)
+
+
+def test_ids_keep_their_order_when_the_clock_goes_back_for_longer_than_can_be_counted():
+    moments = iter([5000])
+    factory = IdFactory(lambda: next(moments, 1000))
+    made = [factory.new("evt") for _ in range(2**20)]
+    assert all(earlier < later for earlier, later in pairwise(made))
+
+
+@given(st.lists(st.integers(0, 4000), min_size=2, max_size=50))
+def test_ids_sort_in_the_order_they_were_made_whatever_the_clock_says(moments: list[int]):
+    ticking = iter(moments)
+    factory = IdFactory(milliseconds=lambda: next(ticking))
+    made = [factory.new("evt") for _ in moments]
+    assert all(is_id(one, "evt") for one in made)
+    assert all(earlier < later for earlier, later in pairwise(made))
+
+
+def test_two_factories_make_no_id_twice():
+    one, other = (IdFactory(milliseconds=lambda: 1_795_435_200_000) for _ in range(2))
+    assert not {one.new("evt") for _ in range(2000)} & {other.new("evt") for _ in range(2000)}
+
+
+def test_threads_make_no_id_twice():
+    clock = count()
+    factory = IdFactory(milliseconds=lambda: next(clock) // 3)
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda _: factory.new("evt"), range(20_000)))
+    assert len(set(made)) == len(made)
+
+
+def test_a_process_that_was_forked_off_draws_its_own_chance():
+    factory = IdFactory(milliseconds=iter(range(1_795_435_200_000, 1_795_435_200_900)).__next__)
+    factory.new("evt")
+    came, went = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(went, factory.new("evt").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    forked, here = os.read(came, 64).decode(), factory.new("evt")
+    assert forked[:14] == here[:14]
+    assert forked != here
 
 
 @given(st.integers(1, 2**47), st.integers(0, 10_000))
