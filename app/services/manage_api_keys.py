@@ -110,9 +110,9 @@ class ManageApiKeys:
 
     async def create(self, name: str, scope: Scope) -> CreatedApiKey:
         """Make a key. Raises ValidationFailed."""
-        if _NAME.fullmatch(name) is None:
+        if _NAME.fullmatch(name) is None or not name.strip():
             raise field_errors.refuse_one(
-                "#/name", "Use 1 to 64 characters, no control characters."
+                "#/name", "Use 1 to 64 characters, not only spaces, no control characters."
             )
         key = credentials.new_api_key()
         record = new_record(key, name, scope, to_micros(self._clock()))

@@ -30,7 +30,7 @@ class Upkeep:
         clock: Clock,
         *,
         retention_days: int,
-        given_up: Callable[[WriteConnection, Sequence[LostLease], int], None] = lambda *_: None,
+        given_up: Callable[[WriteConnection, Sequence[LostLease], int], None],
     ) -> None:
         self._database = database
         self._clock = clock

@@ -72,6 +72,7 @@ async def test_a_scope_can_be_asked_for_in_two_ways(api, asked, scope, scopes):
         ({"name": "a", "scopes": []}, "#/scopes"),
         ({"name": "a", "scopes": ["read", "root"]}, "#/scopes/1"),
         ({"name": "", "scope": "read"}, "#/name"),
+        ({"name": " \u00a0", "scope": "read"}, "#/name"),
         ({"name": "n" * 65, "scope": "read"}, "#/name"),
         ({"name": "a\u0000b", "scope": "read"}, "#/name"),
         ({"name": "a\nb", "scope": "read"}, "#/name"),

@@ -19,8 +19,6 @@ from pydantic import BaseModel
 from app.connectors import registry
 from app.connectors.base import Assignment, BatchFlow, Connector, Facts, Flow, Limits
 from app.domain.outcome import TransportFailure, delivered, rejected, retry
-from app.services.lost_deliveries import LostDeliveries
-from app.services.upkeep import Upkeep
 from app.store import tables
 from app.store.upkeep import MOST_LOST
 from app.worker.dispatcher import Dispatcher
@@ -530,12 +528,6 @@ async def test_a_delivery_that_takes_its_worker_with_it_every_time_ends(world: W
 async def test_a_delivery_that_no_worker_came_back_from_is_announced_once(world: World):
     await arranged(world, events=["payment_received"])
     await world.target("news", events=["relay.delivery_failed"])
-    world.upkeep = Upkeep(
-        world.database,
-        world.clock,
-        retention_days=30,
-        given_up=LostDeliveries(world.configuration).announce,
-    )
     await world.send()
     for _ in range(MOST_LOST + 1):
         await world.dispatch.claim(10)

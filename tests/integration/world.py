@@ -18,6 +18,7 @@ from app.services.configuration import ConfigurationCache
 from app.services.dispatch import Dispatch, Result
 from app.services.grants import Grants
 from app.services.ingest import Ingest
+from app.services.lost_deliveries import LostDeliveries
 from app.services.manage_sources import ManageSources
 from app.services.manage_targets import ManageTargets
 from app.services.network_counts import NetworkCounts
@@ -92,7 +93,12 @@ class World:
         self.browse = Browse(database, clock)
         self.steering = SteerDeliveries(database, clock)
         self.quarantine = Quarantine(database, clock, self.ingest)
-        self.upkeep = Upkeep(database, clock, retention_days=30)
+        self.upkeep = Upkeep(
+            database,
+            clock,
+            retention_days=30,
+            given_up=LostDeliveries(self.configuration).announce,
+        )
         self.platform = PlatformApi(database, sealer, self.sender, pause=_at_once)
         self.setups = SetUpNetwork(
             database,
