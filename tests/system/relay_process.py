@@ -41,7 +41,6 @@ class RelayProcess:
             "RELAY_DATABASE_URL": database_url,
             "RELAY_DATA_DIR": str(folder),
             "RELAY_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
-            "PYTHONDONTWRITEBYTECODE": "",
             **settings,
         }
         self._processes: list[subprocess.Popen[bytes]] = []
