@@ -47,6 +47,7 @@ class RelayProcess:
         self.api = httpx.Client(
             base_url=self.base,
             headers={"authorization": f"Bearer {ADMIN_KEY}"},
+            verify=False,
             trust_env=False,
             timeout=30,
         )

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.captured import captured
+from tests.fakes import loopback_client
 from tests.fakes.ga4 import FakeGA4
 from tests.fakes.webhook_sink import WebhookSink
 from tests.system.relay_process import RelayProcess, until
@@ -51,7 +52,7 @@ class Sender:
     async def send_for(self, seconds: float) -> None:
         """Send from eight clients until the time is over or nobody answers."""
         deadline = time.monotonic() + seconds
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with loopback_client() as client:
             await asyncio.gather(*(self._client(client, deadline) for _ in range(8)))
 
     async def _client(self, client: httpx.AsyncClient, deadline: float) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fakes import loopback_client
 from tests.system.relay_process import RelayProcess, until
 from tests.system.storm_lives import Life, lives, with_repeats
 from tests.system.storm_targets import ANALYTICS, CRMS, NOTE, Analytics, Crm
@@ -63,7 +64,7 @@ class Storm:
         """Send somebody's events in their order, each until it is acknowledged."""
         chance = random.Random(life.number)
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
-        async with httpx.AsyncClient(trust_env=False, timeout=10, headers=headers) as client:
+        async with loopback_client(timeout=10, headers=headers) as client:
             for body in with_repeats(events, chance):
                 await self._send(client, body)
 
