@@ -104,12 +104,7 @@ async def test_nothing_acknowledged_is_lost_and_no_purchase_counts_twice_over_tw
             assert set(sender.acknowledged.values()) <= stored
         assert len(sender.acknowledged) > ROUNDS
 
-        def everything_settled() -> bool:
-            return not relay.every("/v1/deliveries", status="pending") and not relay.every(
-                "/v1/deliveries", status="in_flight"
-            )
-
-        await until(everything_settled, 120)
+        await until(lambda: not relay.waiting(), 120)
 
     arrived: dict[str, set[str]] = {}
     for request in sink.requests:

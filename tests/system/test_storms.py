@@ -105,19 +105,10 @@ class Storm:
         """Wait until no delivery is under way."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if not await asyncio.to_thread(self._waiting):
+            if not await asyncio.to_thread(self.relay.waiting):
                 return
             await asyncio.sleep(0.3)
-        raise AssertionError(f"still under way: {self._waiting()}")
-
-    def _waiting(self) -> list[dict[str, object]]:
-        return [
-            delivery
-            for status in ("pending", "in_flight")
-            for delivery in self.relay.api.get(
-                "/v1/deliveries", params={"status": status, "limit": 3}
-            ).json()["items"]
-        ]
+        raise AssertionError("some deliveries are still under way")
 
     def lost_attempts(self, target: str) -> int:
         """Attempts of which nobody knows whether they arrived: the relay died during them."""
