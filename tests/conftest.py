@@ -64,12 +64,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'relay.db'}"
 
 
+@pytest.fixture(scope="session")
+def compiled() -> databases.Compiled:
+    return databases.Compiled()
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(database_url: str, compiled: databases.Compiled) -> AsyncIterator[Database]:
     """A migrated, empty database: every test that takes it runs on SQLite and on PostgreSQL."""
     opened = open_database(database_url, pool_size=5)
     if opened.dialect == "postgresql":
         await databases.empty(opened)
+    compiled.share(opened)
     yield opened
     await opened.close()
 

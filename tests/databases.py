@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="relay-run-"))
 
@@ -16,6 +17,8 @@ import sqlalchemy as sa
 from app.store import schema
 from app.store.database import Database, ReadConnection, WriteConnection
 from app.store.opening import open_database
+from app.store.postgresql import PostgreSQLDatabase
+from app.store.sqlite import SQLiteDatabase
 from app.store.tables import metadata
 
 _TABLES = [table.name for table in metadata.sorted_tables]
@@ -71,6 +74,36 @@ class PostgresServer:
         """Stop the server and remove its folder."""
         self.server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Compiled:
+    """What SQLAlchemy made of statements, for the databases of all tests.
+
+    It keeps that for each engine, by its dialect; each test opens an engine of its own, and would
+    compile every statement anew.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[sa.Dialect, Any]] = {}
+
+    def share(self, database: Database) -> None:
+        """Let a database use what the others compiled; one of PostgreSQL is connected already."""
+        engines = _engines(database)
+        if database.dialect not in self._known:
+            self._known[database.dialect] = (engines[0].dialect, engines[0]._compiled_cache)
+            if isinstance(database, SQLiteDatabase):
+                # A dialect learns what the library can do when it first connects.
+                database.engine.connect().close()
+        for engine in engines:
+            engine.dialect, engine._compiled_cache = self._known[database.dialect]
+
+
+def _engines(database: Database) -> list[sa.Engine]:
+    if isinstance(database, SQLiteDatabase):
+        return [database.engine]
+    assert isinstance(database, PostgreSQLDatabase)
+    pools = (database.engine, database._relaxed, database._single)
+    return [pool.sync_engine for pool in pools]
 
 
 async def empty_at(url: str) -> None:
