@@ -23,9 +23,11 @@ from app.store.tables import metadata
 
 _TABLES = [table.name for table in metadata.sorted_tables]
 _WRITTEN = """\
-SELECT relname FROM pg_class
+SELECT relname, pg_relation_size(oid) FROM pg_class
 WHERE relkind = 'r' AND relname = ANY($1::text[]) AND pg_relation_size(oid) > 0
 """
+#: What a table may hold of rows that are gone before its files are made anew.
+_MUCH = 262_144
 
 
 def migrated_sqlite(path: Path) -> Path:
@@ -118,11 +120,13 @@ async def empty(database: Database) -> None:
     """Remove every row, so that the next test starts from nothing."""
 
     def work(connection: WriteConnection) -> None:
-        # A table without pages was never written to. Truncating it would make its files and those
-        # of its indexes anew, which takes ten times as long as finding out.
-        written = connection.exec_driver_sql(_WRITTEN, (_TABLES,)).scalars().all()
-        if written:
-            connection.exec_driver_sql(f"TRUNCATE {', '.join(written)}")
+        # A table without pages was never written to. Truncating one would make its files and those
+        # of its indexes anew, which takes ten times as long as taking a few rows out.
+        written = connection.exec_driver_sql(_WRITTEN, (_TABLES,)).all()
+        for table, size in written:
+            connection.exec_driver_sql(
+                f"TRUNCATE {table}" if size > _MUCH else f"DELETE FROM {table}"
+            )
         connection.exec_driver_sql("INSERT INTO routing_version (id, version) VALUES (1, 1)")
 
     await database.write(work)
