@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from tests.integration.world import World
 
 for name in [name for name in os.environ if name.startswith("RELAY_")]:
     del os.environ[name]
+
+# Many processes read the same files, those of the relay that tests start among them: whoever
+# compiles one first does it for all, whatever the shell says.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Ten thousand tests are made, none is garbage; see pytest_collection_finish.
 gc.disable()
@@ -58,12 +64,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'relay.db'}"
 
 
+@pytest.fixture(scope="session")
+def compiled() -> databases.Compiled:
+    return databases.Compiled()
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(database_url: str, compiled: databases.Compiled) -> AsyncIterator[Database]:
     """A migrated, empty database: every test that takes it runs on SQLite and on PostgreSQL."""
     opened = open_database(database_url, pool_size=5)
     if opened.dialect == "postgresql":
         await databases.empty(opened)
+    compiled.share(opened)
     yield opened
     await opened.close()
 
@@ -103,12 +115,26 @@ async def world(database: Database, sealer: Sealer, clock: FrozenClock) -> World
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: nobody needs to look for garbage in it."""
     gc.freeze()
+    # As a relay that serves looks for it: what a test makes is freed by its last reference.
+    gc.set_threshold(50_000, 20, 50)
     gc.enable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each process begins to collect elsewhere, and reads what the others have compiled since."""
+    mine = getattr(config, "workerinput", None)
+    if mine is None or config.args != config.getini("testpaths"):
+        return
+    files = sorted(str(path) for path in Path(__file__).parent.rglob("test_*.py"))
+    first = int(mine["workerid"].removeprefix("gw")) * len(files) // mine["workercount"]
+    config.args = files[first:] + files[:first]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first, as many in each process, so that nobody waits for them at the end."""
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    # All processes agree on the order, wherever they began to collect.
+    items.sort(key=lambda item: item.path)
     long = [item for item in items if "tests/system/" in item.nodeid]
     short = [item for item in items if "tests/system/" not in item.nodeid]
     order: list[pytest.Item] = []

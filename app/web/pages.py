@@ -9,6 +9,7 @@ stays in the browser's session, and every text from the API is written as text, 
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import resources
 
 from fastapi import APIRouter, Response
@@ -28,6 +29,7 @@ _FILES = (
 )
 
 
+@cache
 def pages_router(*, docs: bool) -> APIRouter:
     """The routes; the files are read once. `docs`: whether /docs and /redoc are served."""
     router = APIRouter(include_in_schema=False)

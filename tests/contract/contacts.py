@@ -11,7 +11,7 @@ import httpx
 from app.domain.outcome import Outcome
 from tests.contract.driving import LOST, Played, drive, over, play_by
 from tests.contract.events import assignment
-from tests.fakes import Call, Fake
+from tests.fakes import Call, Fake, loopback_client
 
 
 def bodies(played: Played) -> list[Any]:
@@ -56,5 +56,5 @@ def carried_out(
 
 async def over_http(connector: Any, of: Any, patience: float) -> Outcome:
     """Carry out one delivery over HTTP; an answer that takes longer than `patience` is lost."""
-    async with httpx.AsyncClient(timeout=patience) as client:
+    async with loopback_client(timeout=patience) as client:
         return await drive(connector.deliver(assignment(of)), over(client))

@@ -15,6 +15,7 @@ from tests.contract.analytics import VENDORS, assignments
 from tests.contract.driving import LOST, drive, over, play
 from tests.contract.events import ADA, PAID, PRO, assignment, catalogue_events, event
 from tests.contract.loading import Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.amplitude import FakeAmplitude
 
 OK = httpx.Response(200, json={"code": 200, "events_ingested": 1})
@@ -205,7 +206,7 @@ def test_what_amplitude_and_the_relay_keep_to_themselves_is_no_property(field):
 
 async def send(fake, *events, **settings):
     connector = amplitude(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 

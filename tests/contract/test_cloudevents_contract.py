@@ -23,7 +23,7 @@ from tests.contract.events import (
     catalogue_events,
     event,
 )
-from tests.fakes import Call
+from tests.fakes import Call, loopback_client
 from tests.fakes.event_broker import FakeEventBroker, problems
 
 URL = "https://events.example/"
@@ -208,7 +208,7 @@ def test_settings_that_make_no_cloudevent_are_refused(wrong):
 async def test_a_broker_takes_each_event_once(mode):
     async with FakeEventBroker(token="tok-123456").serve() as broker:
         connector = cloudevents(url=broker.base_url, mode=mode, token="tok-123456")
-        async with httpx.AsyncClient() as client:
+        async with loopback_client() as client:
             for attempt in (1, 2):
                 flow = connector.deliver(assignment(CHECKOUT, attempt=attempt))
                 outcome = await drive(flow, over(client))
@@ -221,7 +221,7 @@ async def test_a_broker_takes_each_event_once(mode):
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 async def test_a_check_is_a_ping_whatever_the_mapping(mode):
     ping = event("relay.ping", test=True, data={"message": "A test"})
-    async with FakeEventBroker().serve() as broker, httpx.AsyncClient() as client:
+    async with FakeEventBroker().serve() as broker, loopback_client() as client:
         connector = cloudevents({"x": "data.x + 1"}, url=broker.base_url, mode=mode)
         outcome = await drive(connector.check(assignment(ping)), over(client))
     assert outcome.kind is OutcomeKind.DELIVERED

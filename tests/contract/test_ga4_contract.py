@@ -29,6 +29,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.ga4 import FakeGA4
 
 CHECKOUT = event("checkout_completed", customer=ADA, membership=PRO, payment=PAID, context=BROWSER)
@@ -546,7 +547,7 @@ def test_a_mapping_that_fails_on_an_event_is_rejected_and_says_which_field():
 
 async def deliver(fake, *events, **settings):
     connector = ga4(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=1) as client:
+    async with loopback_client(timeout=1) as client:
         return [await drive(connector.deliver(assignment(of)), over(client)) for of in events]
 
 
@@ -596,7 +597,7 @@ async def test_a_wrong_secret_looks_like_success_because_google_says_so():
 
 async def test_the_validation_server_names_what_is_wrong():
     connector = ga4()
-    async with FakeGA4(clock=NOW.timestamp).serve() as fake, httpx.AsyncClient() as client:
+    async with FakeGA4(clock=NOW.timestamp).serve() as fake, loopback_client() as client:
         good = ga4(base_url=fake.base_url).validate(assignment(CHECKOUT))
         assert (await drive(good, over(client))).kind is OutcomeKind.DELIVERED
         reply = await client.post(f"{fake.base_url}/debug/mp/collect", json={"events": []})

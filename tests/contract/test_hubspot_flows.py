@@ -12,6 +12,7 @@ from app.connectors.hubspot import HubSpot
 from app.domain.outcome import OutcomeKind, TransportFailure
 from tests.contract.driving import LOST, UNREACHED, drive, over, play
 from tests.contract.events import ADA, PRO, assignment, bound, event
+from tests.fakes import loopback_client
 from tests.fakes.hubspot import STANDARD, FakeHubSpot
 
 SIGN_UP = event("customer_post_create", customer=ADA)
@@ -233,7 +234,7 @@ async def account() -> AsyncIterator[FakeHubSpot]:
 
 async def deliver(account, of=SIGN_UP, remembered=None, patience=5.0, **settings):
     connector = hubspot(base_url=account.base_url, **settings)
-    async with httpx.AsyncClient(timeout=patience) as client:
+    async with loopback_client(timeout=patience) as client:
         return await drive(flow(remembered, of, connector), over(client))
 
 

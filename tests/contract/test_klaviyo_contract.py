@@ -24,6 +24,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.klaviyo import FakeKlaviyo
 
 KEY = "pk_correct"
@@ -372,7 +373,7 @@ async def account() -> AsyncIterator[FakeKlaviyo]:
 async def deliver(account, of=SIGN_UP, remembered=None, patience=5.0, **settings):
     connector = klaviyo(base_url=account.base_url, **settings)
     flow = connector.deliver(assignment(of, remembered_id=remembered))
-    async with httpx.AsyncClient(timeout=patience) as client:
+    async with loopback_client(timeout=patience) as client:
         return await drive(flow, over(client))
 
 

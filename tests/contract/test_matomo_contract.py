@@ -30,6 +30,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.matomo import TOKEN, FakeMatomo
 
 SETTINGS = {
@@ -264,7 +265,7 @@ def test_settings_that_cannot_work_are_refused(name, value):
 
 async def send(fake, *events, **settings):
     connector = matomo(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 
@@ -312,7 +313,7 @@ async def test_a_lost_answer_makes_neither_a_second_order_nor_a_second_event():
     async with fake_matomo().serve() as fake:
         fake.stall_next()
         connector = matomo(base_url=fake.base_url)
-        async with httpx.AsyncClient(timeout=0.2) as client:
+        async with loopback_client(timeout=0.2) as client:
             many = assignments(CHECKOUT, LOST_MEMBERSHIP)
             first = await drive(connector.deliver_many(many), over(client))
         (second,) = await send(fake, CHECKOUT)

@@ -33,6 +33,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.meta_capi import FakeMeta
 
 TEXTS = st.none() | st.text(max_size=40) | st.just("fb.1.1596403881668.1116446470")
@@ -326,7 +327,7 @@ def test_settings_that_cannot_work_are_refused(name, value):
 
 async def send(fake, *events, **settings):
     connector = meta(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 
@@ -380,7 +381,7 @@ async def test_a_lost_answer_makes_no_second_purchase():
     async with fake_meta().serve() as fake:
         fake.stall_next()
         connector = meta(base_url=fake.base_url)
-        async with httpx.AsyncClient(timeout=0.2) as client:
+        async with loopback_client(timeout=0.2) as client:
             first = await drive(connector.deliver(assignment(CHECKOUT)), over(client))
         (second,) = await send(fake, CHECKOUT)
     assert (first.kind, second.kind) == (OutcomeKind.RETRY, OutcomeKind.DELIVERED)

@@ -16,6 +16,7 @@ from tests.contract.analytics import VENDORS, assignments
 from tests.contract.driving import LOST, drive, over, play
 from tests.contract.events import ADA, NOW, PAID, PRO, assignment, catalogue_events, event
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.mixpanel import FakeMixpanel
 
 IMPORTED = httpx.Response(200, json={"code": 200, "num_records_imported": 1, "status": "OK"})
@@ -229,7 +230,7 @@ def test_what_mixpanel_keeps_to_itself_is_no_property(field):
 
 async def send(fake, *events, **settings):
     connector = mixpanel(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 

@@ -24,6 +24,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.pipedrive import FAILED_AT, PLAN, STATUS, FakePipedrive
 
 TOKEN = "token-correct"
@@ -397,7 +398,7 @@ async def account() -> AsyncIterator[FakePipedrive]:
 
 async def deliver(account, of=SIGN_UP, remembered=None, patience=5.0, **settings):
     connector = pipedrive(base_url=account.base_url, **settings)
-    async with httpx.AsyncClient(timeout=patience) as client:
+    async with loopback_client(timeout=patience) as client:
         return await drive(flow(of, remembered, connector), over(client))
 
 

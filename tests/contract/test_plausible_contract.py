@@ -31,6 +31,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.plausible import FakePlausible
 
 TAKEN = httpx.Response(202, text="ok")
@@ -207,7 +208,7 @@ def test_what_is_no_site_is_refused(domain):
 
 async def send(fake, *events, **settings):
     connector = plausible(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return [await drive(connector.deliver(one), over(client)) for one in assignments(*events)]
 
 
@@ -230,7 +231,7 @@ async def test_a_lost_answer_makes_no_second_event():
     async with FakePlausible().serve() as fake:
         fake.stall_next()
         connector = plausible(base_url=fake.base_url)
-        async with httpx.AsyncClient(timeout=0.2) as client:
+        async with loopback_client(timeout=0.2) as client:
             outcome = await drive(connector.deliver(assignment(CHECKOUT)), over(client))
     assert outcome.kind is OutcomeKind.DROPPED
     assert len(fake.events) == 1

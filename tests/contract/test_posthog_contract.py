@@ -17,6 +17,7 @@ from tests.contract.analytics import VENDORS, assignments
 from tests.contract.driving import drive, over, play
 from tests.contract.events import ADA, NOW, PAID, PRO, assignment, catalogue_events, event
 from tests.contract.loading import Sample, request_errors, samples
+from tests.fakes import loopback_client
 from tests.fakes.posthog import FakePostHog
 
 OK = httpx.Response(200, json={"status": 1})
@@ -175,7 +176,7 @@ def test_the_cloud_in_the_eu_and_an_own_installation_are_a_setting_away():
 
 async def send(fake, *events, **settings):
     connector = posthog(base_url=fake.base_url, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 

@@ -19,6 +19,7 @@ from tests.contract.analytics import VENDORS, Vendor, assignments, texts
 from tests.contract.driving import LOST, UNREACHED, drive, over, play, play_by
 from tests.contract.events import ADA, PAID, PRO, any_event, assignment, catalogue_events, event
 from tests.contract.loading import KINDS, Sample, samples
+from tests.fakes import loopback_client
 
 CHECKOUT = event("checkout_completed", customer=ADA, membership=PRO, payment=PAID)
 LOST_MEMBERSHIP = catalogue_events()["cancelled"]
@@ -292,7 +293,7 @@ def test_a_credential_that_is_repeated_in_a_refusal_is_masked(vendor: Vendor):
 
 async def deliver(vendor: Vendor, fake, *events, **settings):
     connector = vendor.bind(base_url=fake.base_url + vendor.path, **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 
@@ -325,7 +326,7 @@ async def test_a_lost_answer_costs_a_request_and_no_second_event(vendor: Vendor)
     async with vendor.fake().serve() as fake:
         fake.stall_next()
         connector = vendor.bind(base_url=fake.base_url + vendor.path)
-        async with httpx.AsyncClient(timeout=0.2) as client:
+        async with loopback_client(timeout=0.2) as client:
             first = await drive(connector.deliver(assignment(CHECKOUT)), over(client))
         (second,) = await deliver(vendor, fake, CHECKOUT)
     assert (first.kind, second.kind) == (OutcomeKind.RETRY, OutcomeKind.DELIVERED)

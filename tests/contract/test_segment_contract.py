@@ -15,6 +15,7 @@ from tests.contract.analytics import VENDORS, assignments
 from tests.contract.driving import drive, over, play
 from tests.contract.events import ADA, PAID, PRO, assignment, catalogue_events, event
 from tests.contract.loading import request_errors
+from tests.fakes import loopback_client
 from tests.fakes.segment import FakeSegment
 
 OK = httpx.Response(200, json={"success": True})
@@ -164,7 +165,7 @@ def test_no_event_is_larger_than_a_message_may_be():
 
 async def send(fake, *events, **settings):
     connector = segment(base_url=f"{fake.base_url}/v1", **settings)
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with loopback_client(timeout=2) as client:
         return await drive(connector.deliver_many(assignments(*events)), over(client))
 
 

@@ -26,6 +26,7 @@ from tests.contract.events import (
     catalogue_events,
     event,
 )
+from tests.fakes import loopback_client
 from tests.fakes.channel import FakeChannel
 
 URL = "https://hooks.slack.com/services/T000/B000/s3cret-part"
@@ -314,7 +315,7 @@ def test_the_address_is_kept_as_it_is_sent_so_that_it_can_be_masked():
 
 async def deliver(channel, *events):
     connector = slack(url=channel.url, flavour=channel.flavour)
-    async with httpx.AsyncClient() as client:
+    async with loopback_client() as client:
         return [await drive(connector.deliver(assignment(of)), over(client)) for of in events]
 
 
@@ -350,7 +351,7 @@ async def test_a_webhook_that_was_removed_holds_the_target(flavour):
 @pytest.mark.parametrize("flavour", FLAVOURS)
 async def test_a_check_is_a_message_that_says_so(flavour):
     ping = event("relay.ping", test=True)
-    async with FakeChannel(flavour).serve() as channel, httpx.AsyncClient() as client:
+    async with FakeChannel(flavour).serve() as channel, loopback_client() as client:
         connector = slack({"text": "null"}, url=channel.url, flavour=flavour)
         outcome = await drive(connector.check(assignment(ping)), over(client))
     assert outcome.kind is OutcomeKind.DELIVERED

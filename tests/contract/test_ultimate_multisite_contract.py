@@ -22,6 +22,7 @@ from tests.contract.events import (
     catalogue_events,
     event,
 )
+from tests.fakes import loopback_client
 from tests.fakes.ultimate_multisite import FakeUltimateMultisite, captured_reply
 
 SETTINGS = {
@@ -154,7 +155,7 @@ def test_any_event_is_one_valid_write_or_skipped_with_a_reason(any_one):
 
 
 async def test_the_network_keeps_the_latest_id():
-    async with FakeUltimateMultisite("2").serve() as fake, httpx.AsyncClient() as client:
+    async with FakeUltimateMultisite("2").serve() as fake, loopback_client() as client:
         connector = target(base_url=fake.base_url)
         for external_id in ("501", "501", "777"):
             one = assignment(link(data=LINK | {"external_id": external_id}))

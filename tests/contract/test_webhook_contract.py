@@ -27,7 +27,7 @@ from tests.contract.events import (
     event,
 )
 from tests.contract.loading import KINDS, Sample, request_errors, samples
-from tests.fakes import Answer
+from tests.fakes import Answer, loopback_client
 from tests.fakes.webhook_sink import WebhookSink
 
 URL = "https://hooks.example.com/relay?team=a%2Fb"
@@ -185,7 +185,7 @@ def test_the_reason_of_a_refusal_quotes_the_endpoint():
 async def test_the_standards_own_library_accepts_the_signature(format_):
     keys = (decode_secret(NEW),)
     delivery = assignment(event("payment_failed", data={"é": "😀"}), now=datetime.now(UTC))
-    async with WebhookSink(NEW).serve() as sink, httpx.AsyncClient() as client:
+    async with WebhookSink(NEW).serve() as sink, loopback_client() as client:
         flow = webhook(None, keys, sink.url, format=format_).deliver(delivery)
         assert (await drive(flow, over(client))).kind is OutcomeKind.DELIVERED
     assert sink.ids == [delivery.message_id]
@@ -195,14 +195,14 @@ async def test_the_standards_own_library_accepts_the_signature(format_):
 async def test_while_a_rotation_overlaps_receivers_with_either_secret_accept(trusted):
     keys = (decode_secret(NEW), decode_secret(OLD))
     delivery = assignment(event("payment_failed"), now=datetime.now(UTC))
-    async with WebhookSink(trusted).serve() as sink, httpx.AsyncClient() as client:
+    async with WebhookSink(trusted).serve() as sink, loopback_client() as client:
         flow = webhook(None, keys, sink.url).deliver(delivery)
         assert (await drive(flow, over(client))).kind is OutcomeKind.DELIVERED
 
 
 async def test_a_receiver_that_is_slow_to_answer_gets_the_same_id_again():
     delivery = assignment(event("payment_failed"), now=datetime.now(UTC))
-    async with WebhookSink().serve() as sink, httpx.AsyncClient(timeout=0.2) as client:
+    async with WebhookSink().serve() as sink, loopback_client(timeout=0.2) as client:
         connector = webhook(None, (decode_secret(NEW),), sink.url)
         sink.stall_next()
         sink.answer_next()
@@ -214,7 +214,7 @@ async def test_a_receiver_that_is_slow_to_answer_gets_the_same_id_again():
 
 
 async def test_a_redirect_is_not_followed():
-    async with WebhookSink().serve() as sink, httpx.AsyncClient() as client:
+    async with WebhookSink().serve() as sink, loopback_client() as client:
         sink.answer_next(Answer(307, headers={"location": "http://169.254.169.254/latest"}))
         flow = webhook(url=sink.url).deliver(assignment(event("x")))
         outcome = await drive(flow, over(client))

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from app.connectors.zoho_crm import ZohoCrm
 from app.domain.outcome import OutcomeKind
 from tests.contract.driving import drive, over
 from tests.contract.events import ADA, NOW, PRO, assignment, bound, event
+from tests.fakes import loopback_client
 from tests.fakes.zoho_crm import FakeZohoCrm
 
 SIGN_UP = event("customer_post_create", customer=ADA)
@@ -33,7 +33,7 @@ def zoho(org, **settings):
 
 
 async def run(flow, patience=5.0):
-    async with httpx.AsyncClient(timeout=patience) as client:
+    async with loopback_client(timeout=patience) as client:
         return await drive(flow, over(client))
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote
 
+import httpx
 import uvicorn
 
 JSON = {"content-type": "application/json"}
@@ -122,6 +123,13 @@ async def _read(scope: Any, receive: Any) -> Call:
         headers={name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
         body=body,
     )
+
+
+def loopback_client(
+    timeout: float = 5.0, headers: Mapping[str, str] | None = None
+) -> httpx.AsyncClient:
+    """A client for the loopback, without TLS: authorities take longer to be read than most tests."""
+    return httpx.AsyncClient(verify=False, trust_env=False, timeout=timeout, headers=headers)
 
 
 def unescaped(segment: str) -> str:

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-import httpx
-
-from tests.fakes import Answer, Call, Fake, as_json
+from tests.fakes import Answer, Call, Fake, as_json, loopback_client
 from tests.fakes.ultimate_multisite import CAPTURED, captured_reply
 
 #: 2.4.13 pages by `page` and tells totals; 2.4.10 pages by `offset` and tells none.
@@ -174,7 +172,7 @@ class FakeNetwork(Fake):
         Gives the status of each answer; with `lost` it is counted, but never arrives.
         """
         statuses = []
-        async with httpx.AsyncClient() as client:
+        async with loopback_client() as client:
             for row in self.webhooks(event=event):
                 row["event_count"] = str(int(row["event_count"]) + 1)
                 if lost:

@@ -12,6 +12,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 
 
@@ -45,6 +46,12 @@ JSON_READERS = frozenset(
 JSON_METHODS = frozenset({"json", "model_validate_json", "validate_json"})
 
 
+@cache
+def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Everything in a tree; each rule looks at all of it."""
+    return tuple(ast.walk(tree))
+
+
 def uses(tree: ast.AST, names: frozenset[str], *, injectable: bool = False) -> Iterator[Finding]:
     """Places that use one of `names`, however it was imported.
 
@@ -52,7 +59,7 @@ def uses(tree: ast.AST, names: frozenset[str], *, injectable: bool = False) -> I
     """
     aliases = _imported(tree)
     exempt = _defaults(tree) if injectable else frozenset[ast.AST]()
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         chain = _chain(node) if node not in exempt else []
         if chain and chain[0] in aliases:
             name = ".".join([aliases[chain[0]], *chain[1:]])
@@ -62,7 +69,7 @@ def uses(tree: ast.AST, names: frozenset[str], *, injectable: bool = False) -> I
 
 def calls_method(tree: ast.AST, methods: frozenset[str]) -> Iterator[Finding]:
     """Calls of a method by its name, whatever it is called on."""
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -73,7 +80,7 @@ def calls_method(tree: ast.AST, methods: frozenset[str]) -> Iterator[Finding]:
 
 def imports(tree: ast.AST, packages: frozenset[str]) -> Iterator[Finding]:
     """Imports of one of `packages` or of anything inside it."""
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -89,7 +96,7 @@ def _defaults(tree: ast.AST) -> frozenset[ast.AST]:
     """The default values of all parameters."""
     return frozenset(
         default
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.arguments)
         for default in (*node.defaults, *node.kw_defaults)
         if default is not None
@@ -98,7 +105,7 @@ def _defaults(tree: ast.AST) -> frozenset[ast.AST]:
 
 def _imported(tree: ast.AST) -> dict[str, str]:
     aliases: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.split(".")[0]
@@ -133,7 +140,7 @@ def compares_secrets(tree: ast.AST) -> Iterator[Finding]:
     A comparison with a constant says nothing about a secret.
     A comparison of a table's column (`keys.c.digest`) is carried out by the database.
     """
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if not isinstance(node, ast.Compare):
             continue
         sides = [node.left, *node.comparators]
@@ -190,6 +197,8 @@ _REASONED = re.compile(
 
 def unexplained_suppressions(source: str) -> Iterator[Finding]:
     """`noqa` and `type: ignore` without a code, or without a reason behind it."""
+    if not _SUPPRESSION.search(source):
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type != tokenize.COMMENT or not _SUPPRESSION.search(token.string):
             continue

@@ -27,10 +27,14 @@ def sources(*folders: str) -> dict[str, str]:
     }
 
 
-@cache
 def trees(*folders: str) -> dict[str, ast.Module]:
     """Path from the root to syntax tree, for every Python module under `folders`."""
-    return {path: ast.parse(source) for path, source in sources(*folders).items()}
+    return {path: tree for folder in folders for path, tree in _parsed(folder).items()}
+
+
+@cache
+def _parsed(folder: str) -> dict[str, ast.Module]:
+    return {path: ast.parse(source) for path, source in sources(folder).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -25,6 +26,12 @@ from tests.integration.world import World
 ADMIN_KEY = "the-admin-key-of-the-tests-0123456789"
 
 
+@cache
+def _settings(**values: Any) -> Settings:
+    """The same for every node that is set up alike: they are frozen, and take long to be read."""
+    return Settings(_env_file=None, admin_key=ADMIN_KEY, **values)
+
+
 class Edge:
     """One node with its API; `world` makes sources and targets, and works off deliveries."""
 
@@ -34,7 +41,7 @@ class Edge:
         self.clock = clock
         self.world = World(database, sealer, clock)
         self.runtime = Runtime(
-            Settings(_env_file=None, admin_key=ADMIN_KEY, **settings),
+            _settings(**settings),
             worker=False,
             database=database,
             sealer=sealer,

@@ -7,15 +7,14 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.system.forked_relay import ForkedRelay
+
 ADMIN_KEY = "system-test-admin-key-0123456789abcdef"
 
 
@@ -41,27 +40,20 @@ class RelayProcess:
             "RELAY_DATABASE_URL": database_url,
             "RELAY_DATA_DIR": str(folder),
             "RELAY_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
-            "PYTHONDONTWRITEBYTECODE": "",
             **settings,
         }
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[ForkedRelay] = []
         self.api = httpx.Client(
             base_url=self.base,
             headers={"authorization": f"Bearer {ADMIN_KEY}"},
+            verify=False,
             trust_env=False,
             timeout=30,
         )
 
-    def command(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def command(self, *arguments: str) -> ForkedRelay:
         """Start one of the relay's commands."""
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "app", *arguments],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        process = ForkedRelay(arguments, self.environment, self.log)
         self._processes.append(process)
         return process
 
@@ -69,7 +61,7 @@ class RelayProcess:
         """Start `relay serve` and wait until it is ready."""
         process = self.command("serve", *arguments)
         until = time.monotonic() + 60
-        while time.monotonic() < until and process.poll() is None:
+        while time.monotonic() < until and process.is_running:
             with contextlib.suppress(httpx.TransportError):
                 if self.api.get("/health/ready").status_code == 200:
                     return
@@ -101,6 +93,16 @@ class RelayProcess:
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made
+
+    def waiting(self, **query: Any) -> bool:
+        """Whether a delivery waits or is under way; one is enough to know, all would be read anew
+        by everybody who waits for the end."""
+        return any(
+            self.api.get("/v1/deliveries", params={"status": status, "limit": 1, **query}).json()[
+                "items"
+            ]
+            for status in ("pending", "in_flight")
+        )
 
     def every(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All pages of a list."""

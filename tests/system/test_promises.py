@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.captured import captured
+from tests.fakes import loopback_client
 from tests.fakes.ga4 import FakeGA4
 from tests.fakes.webhook_sink import WebhookSink
 from tests.system.relay_process import RelayProcess, until
@@ -51,7 +52,7 @@ class Sender:
     async def send_for(self, seconds: float) -> None:
         """Send from eight clients until the time is over or nobody answers."""
         deadline = time.monotonic() + seconds
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with loopback_client() as client:
             await asyncio.gather(*(self._client(client, deadline) for _ in range(8)))
 
     async def _client(self, client: httpx.AsyncClient, deadline: float) -> None:
@@ -103,12 +104,7 @@ async def test_nothing_acknowledged_is_lost_and_no_purchase_counts_twice_over_tw
             assert set(sender.acknowledged.values()) <= stored
         assert len(sender.acknowledged) > ROUNDS
 
-        def everything_settled() -> bool:
-            return not relay.every("/v1/deliveries", status="pending") and not relay.every(
-                "/v1/deliveries", status="in_flight"
-            )
-
-        await until(everything_settled, 120)
+        await until(lambda: not relay.waiting(), 120)
 
     arrived: dict[str, set[str]] = {}
     for request in sink.requests:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.fakes import loopback_client
 from tests.fakes.webhook_sink import WebhookSink
 from tests.system.relay_process import RelayProcess, until
 from tests.system.test_promises import payment
@@ -26,7 +26,7 @@ def relay(fresh_database_url: str, tmp_path: Path) -> Iterator[RelayProcess]:
 
 async def send(relay: RelayProcess, token: str) -> set[str]:
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-    async with httpx.AsyncClient(trust_env=False, timeout=30, headers=headers) as client:
+    async with loopback_client(timeout=30, headers=headers) as client:
         answers = [
             await client.post(
                 f"{relay.base}/webhooks/shop/payment_received", content=payment(1000 + number)

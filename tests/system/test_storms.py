@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fakes import loopback_client
 from tests.system.relay_process import RelayProcess, until
 from tests.system.storm_lives import Life, lives, with_repeats
 from tests.system.storm_targets import ANALYTICS, CRMS, NOTE, Analytics, Crm
@@ -63,7 +64,7 @@ class Storm:
         """Send somebody's events in their order, each until it is acknowledged."""
         chance = random.Random(life.number)
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
-        async with httpx.AsyncClient(trust_env=False, timeout=10, headers=headers) as client:
+        async with loopback_client(timeout=10, headers=headers) as client:
             for body in with_repeats(events, chance):
                 await self._send(client, body)
 
@@ -104,19 +105,10 @@ class Storm:
         """Wait until no delivery is under way."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if not await asyncio.to_thread(self._waiting):
+            if not await asyncio.to_thread(self.relay.waiting):
                 return
             await asyncio.sleep(0.3)
-        raise AssertionError(f"still under way: {self._waiting()}")
-
-    def _waiting(self) -> list[dict[str, object]]:
-        return [
-            delivery
-            for status in ("pending", "in_flight")
-            for delivery in self.relay.api.get(
-                "/v1/deliveries", params={"status": status, "limit": 3}
-            ).json()["items"]
-        ]
+        raise AssertionError("some deliveries are still under way")
 
     def lost_attempts(self, target: str) -> int:
         """Attempts of which nobody knows whether they arrived: the relay died during them."""

@@ -48,6 +48,7 @@ class Installation:
             params={"token": self.token},
             content=captured("payment_received").raw_body,
             headers={"content-type": "application/json", **headers},
+            verify=False,
             trust_env=False,
         )
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from app.domain.catalogue import BRIDGE_TYPES, CATALOGUE, bridge_example
 from tests.captured import hook_data, names
+from tests.fakes import loopback_client
 from tests.fakes.webhook_sink import WebhookSink
 from tests.system.relay_process import RelayProcess, until
 from tests.wordpress.bridge_network import Network, Step, of, world
@@ -114,7 +114,7 @@ async def test_the_relay_reads_every_type_as_it_reads_the_example_of_the_catalog
     other = bridged.relay.make("/v1/sources", name="python", kind="ultimate_multisite")
     headers = {"authorization": f"Bearer {other['token']}", "content-type": "application/json"}
     seen = len(bridged.sink.requests)
-    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+    async with loopback_client(headers=headers) as client:
         for name in BRIDGE_TYPES:
             body = json.dumps(bridge_example(name))
             answer = await client.post(f"{bridged.relay.base}/webhooks/python", content=body)

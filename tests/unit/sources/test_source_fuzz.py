@@ -16,6 +16,7 @@ from app.domain.payload_schemas import object_names
 from app.sources.groups import GROUP_NAMES
 from app.sources.registry import ADAPTERS
 from tests.captured import RECEIVED_AT
+from tests.documents import documents
 
 WORDS = st.text(st.characters(exclude_categories=()), max_size=12)
 KNOWN_WORDS = sorted(
@@ -34,11 +35,7 @@ SCALARS = (
     | st.sampled_from(["0", "2026-11-23 19:09:31", "59.9900", "true", "plan", "payment_received"])
 )
 KEYS = st.sampled_from(KNOWN_WORDS) | WORDS
-DOCUMENTS = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
-    max_leaves=25,
-)
+DOCUMENTS = documents(SCALARS, KEYS)
 GROUPS = st.fixed_dictionaries({}, optional=dict.fromkeys(GROUP_NAMES, DOCUMENTS))
 ENVELOPES = st.fixed_dictionaries(
     {"id": st.just("a-1"), "type": st.just("payment_received"), "data": GROUPS | DOCUMENTS},
