@@ -140,6 +140,16 @@ async def delivered(world: World, target: str) -> None:
     raise AssertionError(target)
 
 
+async def held(worker: Dispatcher, least: int) -> None:
+    """Wait until a worker holds so many, and for what it would claim beside them."""
+    for _ in range(1000):
+        if worker.in_flight >= least:
+            await asyncio.sleep(0.2)
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(worker.in_flight)
+
+
 async def test_slow_targets_together_leave_a_slot_for_one_that_comes_late(world: World):
     await world.source()
     slow = [await world.target(f"slow-{n}", events=DEAD, max_in_flight=10) for n in range(3)]
@@ -159,8 +169,8 @@ async def test_slow_targets_together_leave_a_slot_for_one_that_comes_late(world:
         if worker.in_flight >= 18:
             break
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.2)
-    assert 18 <= worker.in_flight < 20
+    await held(worker, 18)
+    assert worker.in_flight < 20
     await world.send(payment(99), "checkout_completed")
     worker.wake()
     await delivered(world, "quick")
@@ -222,9 +232,9 @@ async def test_a_worker_holds_no_more_bodies_than_its_memory_allows(
     world.sender.send = send  # type: ignore[method-assign]  # the door of this test
     worker = Dispatcher(world.dispatch, world.recorder, world.clock, slots=100)
     running = asyncio.create_task(worker.run())
-    await asyncio.sleep(0.5)
+    await held(worker, 3)
     # One target's bodies take half of it, and those of others are sent meanwhile.
-    assert 3 <= worker.in_flight <= 7
+    assert worker.in_flight <= 7
     await world.send(payment(99), "checkout_completed")
     worker.wake()
     await delivered(world, "quick")
