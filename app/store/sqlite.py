@@ -4,7 +4,8 @@ Reading, and work that may take long, runs in threads.
 Work that is brief by promise (what an event, a claim or an answer writes) runs in the event loop:
 it needs a fraction of a millisecond, and a thread would wait that long for the interpreter's lock
 at every statement, because the loop is busy exactly then (docs/adr/0013).
-Its commit, which waits for the disk, is left to the thread in any case.
+Its commit, where it waits for the disk, is left to the thread in any case; one that does not wait
+is done on the spot, since the way to the thread and back takes longer than all of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from app.store.sqlite_files import OpenedFiles
 _READERS = 4
 _BUSY_SECONDS = 30
 _BUSY_PAUSE = 0.01
+#: Many: pages that many transactions change are written back to the file less often.
+_CHECKPOINT_PAGES = 16_000
 _PRIMARY_CODE = 0xFF
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -81,10 +84,12 @@ class SQLiteDatabase(Database):
     async def write_briefly(
         self, work: Callable[[WriteConnection], T], *, durable: bool = True
     ) -> T:
-        """Run `work` under BEGIN IMMEDIATE in the event loop, and commit in the thread."""
+        """Run `work` under BEGIN IMMEDIATE in the event loop; a durable commit is the thread's."""
         connection = await self._take_turn(durable=durable)
         try:
             result = work(WriteConnection(ReadConnection(connection)))
+            if not durable:
+                _commit(connection)
         except BaseException as error:
             try:
                 _undo(connection)
@@ -93,7 +98,10 @@ class SQLiteDatabase(Database):
             if _is_away(error):
                 raise self._away(error) from error
             raise
-        await self._end_turn(lambda: _commit(connection))
+        if durable:
+            await self._end_turn(lambda: _commit(connection))
+        else:
+            self._turn.release()
         return result
 
     async def _take_turn(self, *, durable: bool) -> sa.Connection:
@@ -154,6 +162,9 @@ class SQLiteDatabase(Database):
         driver = raw(connection)
         if synchronous != self._synchronous:
             driver.execute(f"PRAGMA synchronous={synchronous}")
+            # A checkpoint waits for the disk, whoever it comes with.
+            pages = _CHECKPOINT_PAGES if synchronous == "FULL" else 0
+            driver.execute(f"PRAGMA wal_autocheckpoint={pages}")
             self._synchronous = synchronous
         # Whoever takes the turn bounds how long.
         while True:
@@ -236,8 +247,7 @@ def _prepare(connection: Any, _record: Any) -> None:
         "temp_store=MEMORY",
         "cache_size=-8000",
         "journal_size_limit=67108864",
-        # Pages that many transactions change are written back to the file less often.
-        "wal_autocheckpoint=16000",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
     ):
         try:
             connection.execute(f"PRAGMA {pragma}")
