@@ -31,7 +31,7 @@ _FILES = (
 
 @cache
 def pages_router(*, docs: bool) -> APIRouter:
-    """The routes; the files are read once. `docs`: whether /docs and /redoc are served."""
+    """The routes, made once for all applications. `docs`: whether /docs and /redoc are served."""
     router = APIRouter(include_in_schema=False)
     for path, name, media_type in _FILES:
         content = resources.files("app.web").joinpath("static", name).read_bytes()

@@ -57,7 +57,7 @@ def test_lock_files_hold_exact_versions_and_hashes_and_name_no_host():
 @pytest.mark.parametrize(
     "line",
     [
-        "--index-url https://packages.example/simple",
+        "--index-url elsewhere",
         "httpx>=0.28",
         "httpx==0.28.1",
         "httpx @ https://packages.example/httpx.whl",

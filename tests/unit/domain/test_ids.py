@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,18 +62,13 @@ def test_threads_make_no_id_twice():
     assert len(set(made)) == len(made)
 
 
-def test_a_process_that_was_forked_off_draws_its_own_chance():
-    factory = IdFactory(milliseconds=iter(range(1_795_435_200_000, 1_795_435_200_900)).__next__)
-    factory.new("evt")
-    came, went = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(went, factory.new("evt").encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    forked, here = os.read(came, 64).decode(), factory.new("evt")
-    assert forked[:14] == here[:14]
-    assert forked != here
+def test_a_process_that_was_forked_off_draws_its_own_chance(monkeypatch: pytest.MonkeyPatch):
+    ticking = count(1_795_435_200_000)
+    factory = IdFactory(milliseconds=lambda: next(ticking))
+    chance = [factory.new("evt")[14:26] for _ in range(2)]
+    monkeypatch.setattr(os, "getpid", lambda: 4321)
+    chance += [factory.new("evt")[14:26] for _ in range(2)]
+    assert chance[0] == chance[1] != chance[2] == chance[3]
 
 
 @given(st.integers(1, 2**47), st.integers(0, 10_000))
