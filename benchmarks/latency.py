@@ -6,6 +6,7 @@ import asyncio
 import re
 import statistics
 import time
+from collections import deque
 
 from benchmarks.http import SinkProtocol, content_length, post
 from benchmarks.parts import numbered
@@ -15,18 +16,22 @@ _CONNECTIONS = 20
 
 
 class PacedProtocol(asyncio.Protocol):
-    """One keep-alive connection that sends when told and counts the answers."""
+    """One keep-alive connection that sends when told and counts the answers.
 
-    def __init__(self, statuses: dict[int, int]) -> None:
-        self.free = True
+    It stands in `free`, in the order of the answers, so that all of them are used in turn: one
+    that says nothing for long is closed by the relay.
+    """
+
+    def __init__(self, statuses: dict[int, int], free: deque[PacedProtocol]) -> None:
         self._statuses = statuses
+        self._free = free
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._free.append(self)
 
     def send(self, request: bytes) -> None:
-        self.free = False
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -37,7 +42,7 @@ class PacedProtocol(asyncio.Protocol):
         status = int(self._buffer[9:12])
         self._statuses[status] = self._statuses.get(status, 0) + 1
         self._buffer = self._buffer[total:]
-        self.free = True
+        self._free.append(self)
 
     def close(self) -> None:
         self._transport.close()
@@ -60,10 +65,11 @@ async def measure(
 
     server = await loop.create_server(lambda: SinkProtocol(arrived), "127.0.0.1", sink_port)
     statuses: dict[int, int] = {}
+    free: deque[PacedProtocol] = deque()
     clients = []
     for _ in range(_CONNECTIONS):
         _, client = await loop.create_connection(
-            lambda: PacedProtocol(statuses), "127.0.0.1", relay_port
+            lambda: PacedProtocol(statuses, free), "127.0.0.1", relay_port
         )
         clients.append(client)
     count = int(per_second * seconds)
@@ -72,11 +78,11 @@ async def measure(
         due = start + (number - first) / per_second
         if (wait := due - loop.time()) > 0:
             await asyncio.sleep(wait)
-        while (client := next((one for one in clients if one.free), None)) is None:
+        while not free:
             await asyncio.sleep(0.0005)
         request = post("/webhooks/bench/payment_received", numbered(number), token)
         sent[100_000_000 + number] = time.perf_counter()
-        client.send(request)
+        free.popleft().send(request)
     for _ in range(200):
         if len(took) >= count:
             break

@@ -1,13 +1,12 @@
 """The way of a request that can be answered without a task of its own (app/api/at_once.py).
 
 Uvicorn starts the application as soon as the head of a request is there.
-Here a request that the application may take at once waits for its body, if that comes in the same
-piece; what is not taken then, or not complete, is started as ever.
+Here a request that the application may take waits for its body, if that comes in the same piece;
+what is not complete then is started as ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -24,21 +23,35 @@ _CLOSE = b"connection: close\r\n"
 
 
 class Prompt(Protocol):
-    """An ASGI application that can do some things at once."""
+    """An ASGI application that can do some things without a task."""
 
     def may_take(self, scope: Any) -> bool:
         """Whether it is worth waiting for the body."""
         ...
 
-    def take(
-        self,
-        scope: Any,
-        body: bytes,
-        tell: Callable[[bytes], None],
-        refuse: Callable[[Any], None],
-    ) -> bool:
-        """Begin to answer, by one of the callables, when the time has come; False to decline."""
+    def take(self, held: HeldRequest) -> None:
+        """Begin to answer a complete request."""
         ...
+
+
+class HeldRequest:
+    """A complete request that waits for its answer."""
+
+    __slots__ = ("_cycle", "_protocol", "body", "scope")
+
+    def __init__(self, protocol: PromptProtocol, cycle: RequestResponseCycle) -> None:
+        self._protocol = protocol
+        self._cycle = cycle
+        self.scope: Any = cycle.scope
+        self.body = bytes(cycle.body)
+
+    def tell(self, body: bytes) -> None:
+        """Answer 202 with this body."""
+        self._protocol.tell(self._cycle, body)
+
+    def leave_to(self, app: Any) -> None:
+        """Let an application answer."""
+        self._protocol.leave_to(self._cycle, app)
 
 
 class PromptProtocol(BoundedProtocol):
@@ -65,20 +78,12 @@ class PromptProtocol(BoundedProtocol):
             self._start_held()
 
     def on_message_complete(self) -> None:
-        """Take the request at once, or start it."""
+        """Let the application take the request, where it is one of those."""
         super().on_message_complete()
         cycle, prompt = self._held, self._prompt
-        if cycle is None or prompt is None:
-            return
-        if prompt.take(
-            cycle.scope,
-            bytes(cycle.body),
-            lambda body: self._tell(cycle, body),
-            lambda refusing: self._refuse(cycle, refusing),
-        ):
+        if cycle is not None and prompt is not None:
             self._held = None
-        else:
-            self._start_held()
+            prompt.take(HeldRequest(self, cycle))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if (
@@ -99,11 +104,12 @@ class PromptProtocol(BoundedProtocol):
             cycle, self._held = self._held, None
             super()._start_asgi_task(cycle, self.app)
 
-    def _refuse(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def leave_to(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start an application that answers."""
         if not cycle.disconnected:
             super()._start_asgi_task(cycle, app)
 
-    def _tell(self, cycle: RequestResponseCycle, body: bytes) -> None:
+    def tell(self, cycle: RequestResponseCycle, body: bytes) -> None:
         """Write a 202 as the cycle would have written it."""
         if cycle.disconnected:
             return

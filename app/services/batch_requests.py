@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from app.domain.errors import FieldError, RelayError
 from app.domain.model import RawRequest
 from app.services.configuration import BoundSource, Configuration
-from app.services.planning import Plan, plan_request, require_plain
+from app.services.planning import Plan, plan_request
+from app.services.reading import require_plain
 
 
 def plan_batch(

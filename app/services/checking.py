@@ -18,7 +18,7 @@ from app.domain.outcome import Outcome, OutcomeKind
 from app.services.attempting import Attempted, Sender, drive
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.grants import Grants
-from app.services.planning import event_of
+from app.services.reading import event_of
 from app.sources.registry import adapter_for
 from app.store import targets
 from app.store.database import Database

@@ -27,7 +27,7 @@ from app.services.giving_back import give_back
 from app.services.grants import Grants
 from app.services.holdings import Holdings
 from app.services.lateness import Lateness
-from app.services.planning import skip_reason
+from app.services.routing_events import skip_reason
 from app.services.task import Task, assignment_of, grouped, is_forced, unpaid
 from app.store import claim, effects
 from app.store.claim import ClaimedDelivery

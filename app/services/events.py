@@ -23,7 +23,7 @@ from app.domain.envelope import filled
 from app.domain.model import Event, RawRequest
 from app.domain.trace import trace_of
 from app.services.configuration import STAMP_BYTES, Configuration, ConfigurationCache
-from app.services.planning import event_of
+from app.services.reading import event_of
 from app.sources.base import SourceAdapter
 from app.sources.registry import adapter_for
 from app.store.claim import ClaimedDelivery

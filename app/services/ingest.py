@@ -25,7 +25,7 @@ from app.services.batch_requests import in_batch, plan_batch
 from app.services.batching import Batcher
 from app.services.configuration import BoundSource, Configuration, ConfigurationCache
 from app.services.kept_requests import kept_request, released_request
-from app.services.planning import Plan, plan_request
+from app.services.planning import Plan, plan_request, plan_together
 from app.services.receipts import Receipt, receipt_of, store_firsts
 from app.sources.authentication import authenticate
 from app.store import quarantine
@@ -94,29 +94,33 @@ class Ingest:
             raise await self._keep(configuration, source_name, request, error) from error
 
     def accept_at_once(
-        self, source_name: str, request: RawRequest
-    ) -> asyncio.Future[Receipt] | None:
-        """The receipt that comes with the commit, or None for a request that is not plain.
+        self, asked: Sequence[tuple[str, RawRequest]]
+    ) -> list[asyncio.Future[Receipt] | None]:
+        """For each request the receipt that comes with the commit, or None for one not plain.
 
         Something is wrong with such a request, or it must be read in another way; nothing was
         changed, and `accept` takes it from the beginning.
+        A request stands beside the name of its source.
         """
         configuration = self._configuration.current
-        source = configuration.sources.get(source_name)
-        if (
-            source is None
-            or source.pace is not None
-            or source.adapter.takes_batches
-            # A secret in the overlap of a rotation may have expired.
-            or configuration.valid_until is not None
-        ):
-            return None
-        try:
-            plan = self._plan(configuration, source_name, request)
-        except RelayError:
-            return None
-        version = configuration.version
-        return self._batcher.put(_Intake(source_name, request, version, plan, authenticated=False))
+        found: list[asyncio.Future[Receipt] | None] = [None] * len(asked)
+        # A secret in the overlap of a rotation may have expired.
+        if configuration.valid_until is not None:
+            return found
+        plain = [
+            (place, source, request)
+            for place, (name, request) in enumerate(asked)
+            if (source := configuration.sources.get(name)) is not None
+            and _is_plain(source, request)
+        ]
+        plans = plan_together(configuration, [(source, request) for _, source, request in plain])
+        for (place, source, request), plan in zip(plain, plans, strict=True):
+            if isinstance(plan, Plan):
+                item = _Intake(
+                    source.name, request, configuration.version, plan, authenticated=False
+                )
+                found[place] = self._batcher.put(item)
+        return found
 
     def greets(self, source_name: str, request: RawRequest) -> bool:
         """Whether a request without a credential is the sender's test of its URL."""
@@ -300,6 +304,17 @@ def _no_source(configuration: Configuration, name: str) -> RelayError:
             headers={"Retry-After": "60"},
         )
     return NotFound("There is no such source; the path is /webhooks/<source>/<event type>.")
+
+
+def _is_plain(source: BoundSource, request: RawRequest) -> bool:
+    """Whether a request is one event, and may speak for its source."""
+    if source.pace is not None or source.adapter.takes_batches:
+        return False
+    try:
+        _admit(source, request)
+    except RelayError:
+        return False
+    return True
 
 
 def _admit(source: BoundSource, request: RawRequest, *, counted: bool = False) -> None:

@@ -11,7 +11,8 @@ from app.domain.clock import from_micros, to_micros
 from app.domain.ids import new_id
 from app.domain.model import Event
 from app.services.configuration import Configuration
-from app.services.planning import Plan, plan_deliveries
+from app.services.planning import Plan
+from app.services.routing_events import plan_deliveries
 from app.store.intake import NewEvent
 
 SOURCE_ID = "src_relay"

@@ -23,8 +23,8 @@ from app.domain.model import Event
 from app.services.configuration import BoundTarget, Configuration, ConfigurationCache
 from app.services.events import DeferredEvent, read_stored
 from app.services.field_errors import refuse_one
-from app.services.planning import skip_reason
 from app.services.rehearsing import PreviewedRequest, rehearse
+from app.services.routing_events import skip_reason
 from app.services.task import Task, assignment_of
 from app.store import rehearsals, targets
 from app.store.claim import ClaimedDelivery

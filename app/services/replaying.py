@@ -13,8 +13,8 @@ from app.domain.errors import RelayError
 from app.services.configuration import Configuration, ConfigurationCache
 from app.services.events import read_stored
 from app.services.jobs import JobState, Pace
-from app.services.planning import plan_deliveries
 from app.services.replay import request_of, selection, wanted
+from app.services.routing_events import plan_deliveries
 from app.store import jobs, replays, routing, steering, wakeups
 from app.store.claim import ClaimedDelivery
 from app.store.database import Database, ReadConnection, WriteConnection

@@ -8,7 +8,7 @@ Requests that are refused have none: whoever may not send must not be able to fi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -51,13 +51,19 @@ class TracedIngest(Ingest):
         return receipt
 
     def accept_at_once(
-        self, source_name: str, request: RawRequest
-    ) -> asyncio.Future[Receipt] | None:
-        """The receipt that comes with the commit, as `Ingest.accept_at_once` gives it."""
-        span = self._begin(request)
-        stored = super().accept_at_once(source_name, replace(request, trace=span.traceparent))
-        if stored is not None:
-            stored.add_done_callback(partial(self._settled, span, source_name, request))
+        self, asked: Sequence[tuple[str, RawRequest]]
+    ) -> list[asyncio.Future[Receipt] | None]:
+        """The receipts that come with the commit, as `Ingest.accept_at_once` gives them."""
+        spans = [self._begin(request) for _, request in asked]
+        stored = super().accept_at_once(
+            [
+                (name, replace(request, trace=span.traceparent))
+                for span, (name, request) in zip(spans, asked, strict=True)
+            ]
+        )
+        for span, (name, request), receipt in zip(spans, asked, stored, strict=True):
+            if receipt is not None:
+                receipt.add_done_callback(partial(self._settled, span, name, request))
         return stored
 
     def _begin(self, request: RawRequest) -> Span:

@@ -25,7 +25,7 @@ from app.domain import strict_json
 from app.domain.catalogue import BRIDGE_TYPES, CATALOGUE, bridge_example
 from app.domain.model import Event, RawRequest
 from app.domain.signing import decode_secret, sign
-from app.services.planning import event_of
+from app.services.reading import event_of
 from app.sources.registry import adapter_for
 from tests.integration.command_line import CommandLine, open_command_line
 

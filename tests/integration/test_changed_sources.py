@@ -67,7 +67,7 @@ async def test_a_body_that_is_taken_at_once_is_kept_too_when_its_mapping_was_bro
     body = b'{"buyer":3}'
     signature = hmac.digest(SECRET.encode(), body, "sha256").hex()
     request = world.request(body, x_signature=signature)
-    answer = world.ingest.accept_at_once("shop", request)
+    (answer,) = world.ingest.accept_at_once([("shop", request)])
     assert answer is not None
     with pytest.raises(InvalidPayload) as refused:
         await answer

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +24,8 @@ from app.domain.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
+from app.domain.model import RawRequest, Reading
+from app.sources.base import SourceAdapter
 from app.store import tables
 from tests.captured import captured
 from tests.databases import count
@@ -462,3 +465,45 @@ async def test_nobody_outside_can_send_the_relays_own_news(world: World):
     await world.source()
     with pytest.raises(InvalidRequest, match="relay's own"):
         await world.send(event_type="relay.contact_linked")
+
+
+async def test_of_requests_that_come_together_each_plain_one_is_taken(world: World):
+    await world.source()
+    await world.target()
+    asked = [
+        ("shop", world.request(payment(1))),
+        ("shop", world.request(payment(2), authorization="Bearer wrong")),
+        ("nobody", world.request(payment(3))),
+        ("shop", world.request(b"{")),
+        ("shop", world.request(payment(4))),
+        ("shop", world.request(payment(4))),
+    ]
+    found = world.ingest.accept_at_once(asked)
+    assert [receipt is not None for receipt in found] == [True, False, False, False, True, True]
+    receipts = [await receipt for receipt in found if receipt is not None]
+    assert [receipt.duplicate for receipt in receipts] == [False, False, True]
+    assert receipts[1].id == receipts[2].id
+    assert await stored(world, tables.events) == await stored(world, tables.queue) == 2
+
+
+async def test_a_fault_with_one_request_costs_those_beside_it_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await world.source()
+    await world.configuration.refresh()
+    adapter = world.configuration.current.sources["shop"].adapter
+    read = type(adapter).read
+
+    def faulty(self: SourceAdapter, request: RawRequest, document: Any) -> Reading:
+        if document["payment_id"] == 2:
+            raise ZeroDivisionError
+        return read(self, request, document)
+
+    monkeypatch.setattr(type(adapter), "read", faulty)
+    asked = [("shop", world.request(payment(number))) for number in (1, 2, 3)]
+    first, second, third = world.ingest.accept_at_once(asked)
+    assert second is None
+    assert first is not None
+    assert third is not None
+    assert (await first).id < (await third).id
+    assert await stored(world, tables.events) == 2

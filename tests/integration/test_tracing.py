@@ -121,8 +121,8 @@ async def test_a_repeat_is_a_span_of_its_own_that_names_the_first_event(traced):
 
 async def test_an_event_that_is_taken_at_once_is_traced_the_same(traced):
     await traced.world.target()
-    stored = traced.world.ingest.accept_at_once(
-        "shop", traced.world.request(traceparent=TRACEPARENT)
+    (stored,) = traced.world.ingest.accept_at_once(
+        [("shop", traced.world.request(traceparent=TRACEPARENT))]
     )
     receipt = await stored
     await traced.world.work()
@@ -135,7 +135,7 @@ async def test_an_event_that_is_taken_at_once_is_traced_the_same(traced):
 async def test_what_is_refused_has_no_span(traced):
     with pytest.raises(Unauthorized):
         await traced.world.send(authorization="Bearer a-stranger")
-    assert traced.world.ingest.accept_at_once("nobody", traced.world.request()) is None
+    assert traced.world.ingest.accept_at_once([("nobody", traced.world.request())]) == [None]
     assert await traced.accepted() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def taken(server, monkeypatch) -> list[bool]:
 
     def watched(self: Ingest, *arguments: Any) -> Any:
         found = accept_at_once(self, *arguments)
-        tries.append(found is not None)
+        tries.extend(receipt is not None for receipt in found)
         return found
 
     monkeypatch.setattr(Ingest, "accept_at_once", watched)
@@ -132,6 +133,17 @@ def test_whatever_is_not_plain_is_left_to_the_door(server, taken, change, status
     assert True not in taken
 
 
+def test_what_is_wrong_with_one_request_is_nothing_to_those_that_come_with_it(server, taken):
+    requests = [event(server, 51), event(server, 52, body=b"{"), event(server, 53)]
+    connections = [server.connection() for _ in requests]
+    with ExitStack() as open_ones:
+        made = [open_ones.enter_context(connection) for connection in connections]
+        for connection, request in zip(made, requests, strict=True):
+            connection.send(request)
+        assert [connection.answer().status for connection in made] == [202, 400, 202]
+    assert sorted(taken) == [False, True, True]
+
+
 def test_the_same_id_with_another_body_is_a_conflict(server, taken):
     server.exchange(event(server, 60, "webhook-id: order-60"))
     answer = server.exchange(event(server, 61, "webhook-id: order-60"))
@@ -157,6 +169,7 @@ def test_a_fault_of_the_relay_is_a_problem_document_on_either_way(server, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr("app.services.ingest.plan_request", fails)
+        patch.setattr("app.services.ingest.plan_together", fails)
         answer = server.exchange(event(server, 75))
     assert (answer.status, answer.document["type"]) == (500, "internal-error")
     assert b"ZeroDivision" not in answer.body
