@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import httpx
 
 from app.domain.addresses import AddressPolicy
@@ -38,7 +40,7 @@ class Egress:
             keepalive_seconds=keepalive_seconds,
         )
 
-    async def send(
+    def send(
         self,
         request: httpx.Request,
         *,
@@ -46,21 +48,23 @@ class Egress:
         deadline: float,
         ca_certificate: str | None = None,
         response_limit: int | None = None,
-    ) -> httpx.Response:
+    ) -> Awaitable[httpx.Response]:
         """The answer of a target, whatever its status, read as far as the limit.
+
+        The request is written down here, and leaves when the answer is waited for.
 
         `deadline` is the seconds for everything: lookup, connection, TLS, request and answer.
         `ca_certificate` (PEM) makes that authority the only one trusted.
         `response_limit` (bytes) is for answers that may be longer than those of targets.
         A longer body is cut, and `response.extensions["truncated"]` is then true.
-        Raises TransportFailure.
+        Waiting raises TransportFailure.
         """
         request.extensions["relay_target"] = target
         request.extensions["relay_deadline"] = deadline
         request.extensions["relay_ca_certificate"] = ca_certificate
         if response_limit is not None:
             request.extensions["relay_response_limit"] = response_limit
-        return await self._transport.handle_async_request(request)
+        return self._transport.begin(request)
 
     async def aclose(self) -> None:
         """Close every connection; requests under way fail."""

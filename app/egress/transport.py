@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from functools import cache
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 from aiohttp import ClientOSError, ServerDisconnectedError
@@ -75,14 +76,20 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer, inside the deadline."""
+        return await self.begin(request)
+
+    def begin(self, request: httpx.Request) -> Awaitable[httpx.Response]:
+        """Write a request down; waiting for it sends it and reads its answer."""
+        limit = request.extensions.get("relay_response_limit") or self._response_limit
+        return _Exchange(self, request, limit, self._user_agent)
+
+    async def carry_out(self, exchange: _Exchange) -> httpx.Response:
+        """What waiting for `begin` comes to. Raises TransportFailure."""
+        request = exchange.request
         extensions = request.extensions
         target = extensions["relay_target"]
         deadline = extensions.get("relay_deadline", _DEFAULT_DEADLINE)
-        exchange = _Exchange(
-            request, extensions.get("relay_response_limit") or self._response_limit
-        )
         try:
-            exchange.prepare(self._user_agent)
             async with asyncio.timeout(deadline):
                 pool = self._pools.of(target, extensions.get("relay_ca_certificate"))
                 pool.in_flight += 1
@@ -116,38 +123,51 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class _Exchange:
-    """One request and its answer; `sent` is true once bytes of it may have left."""
+    """One request and its answer, which whoever waits for it gets.
 
-    __slots__ = ("_limit", "_message", "_request", "sent")
+    `sent` is true once bytes of the request may have left.
+    It waits for nothing until then, so one that is forgotten leaves nothing behind.
+    """
 
-    def __init__(self, request: httpx.Request, limit: int) -> None:
+    __slots__ = ("_limit", "_message", "_transport", "request", "sent")
+
+    def __init__(
+        self, transport: GuardedTransport, request: httpx.Request, limit: int, user_agent: bytes
+    ) -> None:
+        self.request = request
         self.sent = False
-        self._request = request
+        self._transport = transport
         self._limit = limit
-        self._message = b""
+        self._message: bytes | Unsendable
+        try:
+            body = request_body(request)
+            self._message = request_head(request, body, user_agent) + body
+        except Unsendable as error:
+            self._message = error
 
-    def prepare(self, user_agent: bytes) -> None:
-        """Write the request down; raises Unsendable."""
-        body = request_body(self._request)
-        self._message = request_head(self._request, body, user_agent) + body
+    def __await__(self) -> Generator[Any, Any, httpx.Response]:
+        return self._transport.carry_out(self).__await__()
 
     async def run(self, pool: TargetPool) -> httpx.Response:
         """Raises TimeoutError or one of the EXPECTED errors."""
-        connection = await pool.connect(self._request.url, fresh=False)
+        message = self._message
+        if isinstance(message, Unsendable):
+            raise message
+        connection = await pool.connect(self.request.url, fresh=False)
         wire = wire_of(connection)
         try:
-            return await self._over(connection, wire)
+            return await self._over(connection, wire, message)
         except _DISCONNECTED:
             # A kept connection that the target closed at the moment it was used again: not a
             # byte came back. Deliveries repeat their id, so sending once more is safe.
             if wire.uses == 1 or wire.heard:
                 raise
-        connection = await pool.connect(self._request.url, fresh=True)
-        return await self._over(connection, wire_of(connection))
+        connection = await pool.connect(self.request.url, fresh=True)
+        return await self._over(connection, wire_of(connection), message)
 
-    async def _over(self, connection: Connection, wire: Wire) -> httpx.Response:
+    async def _over(self, connection: Connection, wire: Wire, message: bytes) -> httpx.Response:
         try:
-            wire.send(self._message, answer_has_body=self._request.method != "HEAD")
+            wire.send(message, answer_has_body=self.request.method != "HEAD")
             self.sent = True
             head, payload = await wire.answer()
             _check(head)
@@ -159,7 +179,7 @@ class _Exchange:
             raise
         wire.rest()
         connection.release()  # which closes it when there is more of the answer to come
-        return _Answer(self._request, head, body, truncated=truncated)
+        return _Answer(self.request, head, body, truncated=truncated)
 
     async def _read(self, payload: StreamReader) -> tuple[bytes, bool]:
         """The body up to the limit, and whether there was more."""

@@ -1,11 +1,15 @@
-"""One attempt: drive a connector's generator over the door out, within one deadline."""
+"""One attempt: drive a connector's generator over the door out, within one deadline.
+
+An attempt composes its first request when it is made, and waits for nothing then: a worker begins
+many before it sends the first, and each is cheaper for it (docs/adr/0019).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import httpx
 import structlog
@@ -20,21 +24,23 @@ _EXCERPT = 4096
 _WITHHELD = "(not kept: the reply to a request for a token)"
 _SHOWN_HEADERS = ("content-type", "retry-after", "location")
 _SHOWN_NAMES = frozenset(name.encode() for name in _SHOWN_HEADERS)
-EndT = TypeVar("EndT")
 
 
 class Sender(Protocol):
     """The door out (`app.egress`)."""
 
-    async def send(
+    def send(
         self,
         request: httpx.Request,
         *,
         target: str,
         deadline: float,
         ca_certificate: str | None = None,
-    ) -> httpx.Response:
-        """Send one request, trusting only that authority if it is given. Raises TransportFailure."""
+    ) -> Awaitable[httpx.Response]:
+        """Send one request, trusting only that authority if it is given.
+
+        It leaves when the answer is waited for, which raises TransportFailure.
+        """
         ...
 
 
@@ -46,53 +52,86 @@ class Attempted:
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
 
-async def drive(
-    flow: Generator[httpx.Request, httpx.Response, EndT],
-    sender: Sender,
-    *,
-    target: str,
-    seconds: float,
-    masking: Masking,
-    ca_certificate: str | None = None,
-    elapsed: Callable[[], float] = time.monotonic,
-) -> Attempted:
-    """Run a generator to its end. An exception of its own ends it as a retry, and is logged."""
-    attempted = Attempted()
-    until = elapsed() + seconds
-    try:
-        request = next(flow)
-        while True:
+class Attempt:
+    """A generator that is driven to its end; an exception of its own ends it as a retry."""
+
+    def __init__(
+        self,
+        flow: Generator[httpx.Request, httpx.Response, Any],
+        sender: Sender,
+        *,
+        target: str,
+        seconds: float,
+        masking: Masking,
+        ca_certificate: str | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._flow = flow
+        self._sender = sender
+        self._target = target
+        self._seconds = seconds
+        self._masking = masking
+        self._ca_certificate = ca_certificate
+        self._elapsed = elapsed
+        self._until = elapsed() + seconds
+        self._attempted = Attempted()
+        self._sending: tuple[httpx.Request, Awaitable[httpx.Response]] | None = None
+        try:
+            self._ask(next(flow))
+        except Exception as error:  # noqa: BLE001  a connector may raise anything; see _end
+            self._end(error)
+
+    async def drive(self) -> Attempted:
+        """What came of it."""
+        while self._sending is not None:
+            (request, sending), self._sending = self._sending, None
             try:
-                response = await sender.send(
-                    request,
-                    target=target,
-                    deadline=_left(until - elapsed(), seconds),
-                    ca_certificate=ca_certificate,
-                )
-            except TransportFailure as failure:
-                attempted.exchanges.append(_failed(request, failure, masking))
-                request = flow.throw(failure)
-            else:
-                # A token that was answered from the store was not asked of anybody.
-                if GRANT not in response.extensions:
-                    attempted.exchanges.append(_answered(request, response, masking))
-                request = flow.send(response)
-    except StopIteration as stop:
-        attempted.end = stop.value
-    except TransportFailure as failure:
-        attempted.end = retry(failure.reason)
-    except Exception as error:  # noqa: BLE001  a connector may raise anything; the worker goes on
-        _log.exception("connector.failed", target=target)
-        attempted.end = retry(f"The connector failed: {type(error).__name__}. The log has more.")
-    return attempted
+                try:
+                    response = await sending
+                except TransportFailure as failure:
+                    self._tell(request, failure)
+                else:
+                    self._answer(request, response)
+            except Exception as error:  # noqa: BLE001  a connector may raise anything; see _end
+                self._end(error)
+        return self._attempted
+
+    def _tell(self, request: httpx.Request, failure: TransportFailure) -> None:
+        self._attempted.exchanges.append(_failed(request, failure, self._masking))
+        self._ask(self._flow.throw(failure))
+
+    def _answer(self, request: httpx.Request, response: httpx.Response) -> None:
+        # A token that was answered from the store was not asked of anybody.
+        if GRANT not in response.extensions:
+            self._attempted.exchanges.append(_answered(request, response, self._masking))
+        self._ask(self._flow.send(response))
+
+    def _ask(self, request: httpx.Request) -> None:
+        left = self._until - self._elapsed()
+        if left <= 0:
+            # A kept connection sends before it looks at a clock.
+            self._sending = (request, _too_late(self._seconds))
+            return
+        sending = self._sender.send(
+            request, target=self._target, deadline=left, ca_certificate=self._ca_certificate
+        )
+        self._sending = (request, sending)
+
+    def _end(self, error: Exception) -> None:
+        """Take what the generator returned or raised for the end."""
+        if isinstance(error, StopIteration):
+            self._attempted.end = error.value
+        elif isinstance(error, TransportFailure):
+            self._attempted.end = retry(error.reason)
+        else:
+            _log.error("connector.failed", target=self._target, exc_info=error)
+            name = type(error).__name__
+            self._attempted.end = retry(f"The connector failed: {name}. The log has more.")
 
 
-def _left(deadline: float, seconds: float) -> float:
-    """The rest of the time, if there is any: a kept connection sends before it looks at a clock."""
-    if deadline <= 0:
-        reason = f"The attempt was not over within {seconds:g} seconds."
-        raise TransportFailure("timeout", reason, may_have_arrived=False)
-    return deadline
+async def _too_late(seconds: float) -> httpx.Response:
+    reason = f"The attempt was not over within {seconds:g} seconds."
+    raise TransportFailure("timeout", reason, may_have_arrived=False)
 
 
 def _answered(request: httpx.Request, response: httpx.Response, masking: Masking) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from app.domain.grant import Grant
 from app.domain.ids import is_id, new_id
 from app.domain.model import Event, RawRequest
 from app.domain.outcome import Outcome, OutcomeKind
-from app.services.attempting import Attempted, Sender, drive
+from app.services.attempting import Attempt, Attempted, Sender
 from app.services.configuration import BoundTarget, ConfigurationCache
 from app.services.grants import Grants
 from app.services.reading import event_of
@@ -117,7 +117,7 @@ class CheckTarget:
         flow = flow_of(self._assignment(target, grant))
         if flow is None:
             return None
-        return await drive(
+        attempt = Attempt(
             flow,
             sender,
             target=target.id,
@@ -125,6 +125,7 @@ class CheckTarget:
             masking=target.masking,
             ca_certificate=target.ca_certificate,
         )
+        return await attempt.drive()
 
     def _assignment(self, target: BoundTarget, grant: Grant | None) -> Assignment:
         event = self._event(target.connector.check_event, target)

@@ -18,7 +18,7 @@ from app.domain.grant import Grant
 from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind, rejected, retry, skipped
 from app.domain.record import record
-from app.services.attempting import Sender, drive, outcomes
+from app.services.attempting import Attempt, Sender, outcomes
 from app.services.claiming import Claiming, Taken
 from app.services.configuration import ConfigurationCache
 from app.services.enrichment import Enrichment
@@ -225,8 +225,9 @@ class Dispatch:
     def carry_out(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
         """Send one group: a single delivery, or a batch of one target.
 
-        Like `_send`, it hands the coroutine on: each one more costs every delivery.
-        What it raises is a mistake, of which `unsent` makes results.
+        The first request is composed before anything is waited for, where that can be: a worker
+        composes many in a row, which makes each cheaper, and sends them then (docs/adr/0019).
+        What it raises, and what the coroutine does, is a mistake; `unsent` makes results of it.
         """
         enrichment = self._enrichment
         if enrichment is None or not enrichment.concerns(group[0].target):
@@ -271,29 +272,26 @@ class Dispatch:
         """
         return now + self._attempt_timeout * _MICROS <= claimed.fence + self._lease
 
-    def _too_late(self, task: Task) -> Result:
+    async def _too_late(self, group: Sequence[Task]) -> list[Result]:
         outcome = skipped("Not sent: its lease would have ended before the attempt.")
-        return self._unsent(task.claimed, outcome, task.event, postpone=0.0)
+        return [self._unsent(one.claimed, outcome, one.event, postpone=0.0) for one in group]
 
-    async def _attempt(
+    def _attempt(
         self, group: Sequence[Task], sender: Sender, grant: Grant | None = None
-    ) -> list[Result]:
+    ) -> Coroutine[Any, Any, list[Result]]:
+        """Compose the first request of an attempt; what is answered sends it, and all others."""
         now = self._clock()
         started_at = to_micros(now)
         start = self._elapsed()
-        if not self._lease_lasts(group[0].claimed, started_at):
-            return [self._too_late(task) for task in group]
         target = group[0].target
-        trial = target.id in self._claiming.failing
+        if not self._lease_lasts(group[0].claimed, started_at):
+            return self._too_late(group)
         connector = target.connector
         assignments = [assignment_of(task, now, grant) for task in group]
-        flow = (
+        attempt = Attempt(
             connector.deliver(assignments[0])
             if len(group) == 1
-            else connector.deliver_many(assignments)
-        )
-        attempted = await drive(
-            flow,
+            else connector.deliver_many(assignments),
             sender,
             target=target.id,
             seconds=self._attempt_timeout,
@@ -301,6 +299,19 @@ class Dispatch:
             ca_certificate=target.ca_certificate,
             elapsed=self._elapsed,
         )
+        trial = target.id in self._claiming.failing
+        return self._driven(attempt, group, started_at, start, trial=trial)
+
+    async def _driven(
+        self,
+        attempt: Attempt,
+        group: Sequence[Task],
+        started_at: int,
+        start: float,
+        *,
+        trial: bool,
+    ) -> list[Result]:
+        attempted = await attempt.drive()
         duration_micros = int((self._elapsed() - start) * _MICROS)
         ended = outcomes(attempted.end, len(group))
         # One bad record must not hold up the rest: a batch refused as a whole is driven one by one.

@@ -32,10 +32,10 @@ PATIENCE = 30.0
 class PlatformSender(Protocol):
     """The door out (`app.egress`), for answers that may be longer than those of targets."""
 
-    async def send(
+    def send(
         self, request: httpx.Request, *, target: str, deadline: float, response_limit: int
-    ) -> httpx.Response:
-        """Send one request. Raises TransportFailure."""
+    ) -> Awaitable[httpx.Response]:
+        """Send one request; waiting for the answer raises TransportFailure."""
         ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -180,17 +180,28 @@ class Dispatcher:
 
     def _start_some(self) -> None:
         """Start a few, and the next once the event loop has looked at what came in meanwhile."""
-        for _ in range(min(_BURST, len(self._ahead))):
-            group = self._ahead.popleft()
+        some = [self._ahead.popleft() for _ in range(min(_BURST, len(self._ahead)))]
+        # All are composed before the first is sent: each is cheaper for it.
+        begun = [(group, self._begun(group)) for group in some]
+        for group, work in begun:
             sending = _Sending(group)
-            sending.task = asyncio.create_task(self._carry_out(sending))
+            sending.task = asyncio.create_task(self._carry_out(sending, work))
             self._running.add(sending)
         if self._ahead:
             asyncio.get_running_loop().call_soon(self._start_some)
 
-    async def _carry_out(self, sending: _Sending) -> None:
+    def _begun(self, group: Sequence[Task]) -> Awaitable[list[Result]]:
         try:
-            results = await self._dispatch.carry_out(sending.group)
+            return self._dispatch.carry_out(group)
+        except Exception as error:  # noqa: BLE001  its slots must be free again, whatever it was
+            return self._unsent(group, error)
+
+    async def _unsent(self, group: Sequence[Task], error: Exception) -> list[Result]:
+        return self._dispatch.unsent(group, error)
+
+    async def _carry_out(self, sending: _Sending, work: Awaitable[list[Result]]) -> None:
+        try:
+            results = await work
         except Exception as error:  # noqa: BLE001  its slots must be free again, whatever it was
             results = self._dispatch.unsent(sending.group, error)
         self._running.discard(sending)
