@@ -6,7 +6,7 @@ Nothing has to be waited for but the commit then, and the answer is written when
 A task, the messages of ASGI and the layers between would be a third of what such a request costs
 (docs/adr/0014).
 Requests that are complete in the same turn of the event loop are read together, stage by stage,
-which makes each a fifth cheaper (docs/adr/0019).
+which makes each a third cheaper (docs/adr/0019).
 Nothing is decided here but that a request is plain: every other one is left to the door
 (app/api/ingest.py), which takes it from the beginning.
 """
@@ -117,15 +117,15 @@ class Application:
                 receipt.add_done_callback(partial(self._settled, held, source_name))
 
     def _asked(self, held: Held) -> tuple[str, RawRequest] | None:
-        """The source's name and the request; None for what is over a limit, or goes nowhere."""
+        """The source's name and the request; None for one that the door must look at."""
         scope, body = held.scope, held.body
         if len(body) > self._body_bytes or self._app.refusal(scope) is not None:
             return None
         try:
             source_name, event_type = segments(scope)
-        except RelayError:
+            return source_name, raw_request(scope, body, event_type, self._clock())
+        except Exception:  # noqa: BLE001  the door meets it again and says so; the others go on
             return None
-        return source_name, raw_request(scope, body, event_type, self._clock())
 
     def _stored(
         self, asked: Sequence[tuple[str, RawRequest]]

@@ -129,7 +129,7 @@ class _Exchange:
     It waits for nothing until then, so one that is forgotten leaves nothing behind.
     """
 
-    __slots__ = ("_limit", "_message", "_transport", "request", "sent")
+    __slots__ = ("_limit", "_message", "_transport", "_unsendable", "request", "sent")
 
     def __init__(
         self, transport: GuardedTransport, request: httpx.Request, limit: int, user_agent: bytes
@@ -138,36 +138,36 @@ class _Exchange:
         self.sent = False
         self._transport = transport
         self._limit = limit
-        self._message: bytes | Unsendable
+        self._message = b""
+        self._unsendable: str | None = None
         try:
             body = request_body(request)
             self._message = request_head(request, body, user_agent) + body
         except Unsendable as error:
-            self._message = error
+            self._unsendable = str(error)
 
     def __await__(self) -> Generator[Any, Any, httpx.Response]:
         return self._transport.carry_out(self).__await__()
 
     async def run(self, pool: TargetPool) -> httpx.Response:
         """Raises TimeoutError or one of the EXPECTED errors."""
-        message = self._message
-        if isinstance(message, Unsendable):
-            raise message
+        if self._unsendable is not None:
+            raise Unsendable(self._unsendable)
         connection = await pool.connect(self.request.url, fresh=False)
         wire = wire_of(connection)
         try:
-            return await self._over(connection, wire, message)
+            return await self._over(connection, wire)
         except _DISCONNECTED:
             # A kept connection that the target closed at the moment it was used again: not a
             # byte came back. Deliveries repeat their id, so sending once more is safe.
             if wire.uses == 1 or wire.heard:
                 raise
         connection = await pool.connect(self.request.url, fresh=True)
-        return await self._over(connection, wire_of(connection), message)
+        return await self._over(connection, wire_of(connection))
 
-    async def _over(self, connection: Connection, wire: Wire, message: bytes) -> httpx.Response:
+    async def _over(self, connection: Connection, wire: Wire) -> httpx.Response:
         try:
-            wire.send(message, answer_has_body=self.request.method != "HEAD")
+            wire.send(self._message, answer_has_body=self.request.method != "HEAD")
             self.sent = True
             head, payload = await wire.answer()
             _check(head)

@@ -60,6 +60,15 @@ class _Draft:
         self.received_at = to_micros(request.received_at)
         self.failure: Exception | None = None
 
+    def ended(self) -> Plan | Exception:
+        """What came of it.
+
+        The traceback of a failure holds the draft: if the draft held the failure as well, the body
+        of a request that was refused would stay until the collector comes.
+        """
+        failure, self.failure = self.failure, None
+        return failure or self.plan
+
 
 def plan_together(
     configuration: Configuration,
@@ -78,7 +87,7 @@ def plan_together(
     _do(_fingerprint, drafts)
     _do(partial(_route, configuration, target), drafts)
     _do(partial(_write_down, configuration), drafts)
-    return [draft.failure or draft.plan for draft in drafts]
+    return [draft.ended() for draft in drafts]
 
 
 def plan_request(
@@ -92,9 +101,13 @@ def plan_request(
     Raises Unreadable, InvalidRequest or UnknownEventType.
     """
     (plan,) = plan_together(configuration, [(source, request)], target)
-    if isinstance(plan, Exception):
+    if isinstance(plan, Plan):
+        return plan
+    try:
         raise plan
-    return plan
+    finally:
+        # Its traceback holds what this function holds; see _Draft.ended.
+        del plan
 
 
 def _do(stage: Callable[[_Draft], None], drafts: Sequence[_Draft]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from app.domain.errors import (
     UnsupportedMediaType,
 )
 from app.domain.model import RawRequest, Reading
+from app.services.planning import plan_request, plan_together
 from app.sources.base import SourceAdapter
 from app.store import tables
 from tests.captured import captured
@@ -484,6 +486,24 @@ async def test_of_requests_that_come_together_each_plain_one_is_taken(world: Wor
     assert [receipt.duplicate for receipt in receipts] == [False, False, True]
     assert receipts[1].id == receipts[2].id
     assert await stored(world, tables.events) == await stored(world, tables.queue) == 2
+
+
+async def test_what_was_refused_is_freed_without_the_garbage_collector(world: World):
+    await world.source()
+    await world.configuration.refresh()
+    configuration = world.configuration.current
+    source = configuration.sources["shop"]
+    gc.collect()
+    gc.disable()
+    try:
+        plans = plan_together(configuration, [(source, world.request(b"{"))] * 2)
+        assert [type(plan) for plan in plans] == [Unreadable, Unreadable]
+        del plans
+        with suppress(Unreadable):
+            plan_request(configuration, source, world.request(b"{"))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 async def test_a_fault_with_one_request_costs_those_beside_it_nothing(

@@ -4,7 +4,8 @@ Importing everything takes two seconds of the processor, and these tests start t
 times to see what it does with its database, its senders and its end.
 So one process imports it and is forked for each start, which makes a process of its own all the
 same: it can be killed, and holds nothing of any other.
-`tests/integration/test_cli_serve.py` starts the relay by its command.
+`tests/system/test_promises.py` and `tests/integration/test_cli_serve.py` start the relay by its
+command.
 """
 
 from __future__ import annotations

@@ -7,13 +7,16 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
-from tests.system.forked_relay import ForkedRelay
+from tests.system.forked_relay import ROOT, ForkedRelay
 
 ADMIN_KEY = "system-test-admin-key-0123456789abcdef"
 
@@ -25,10 +28,60 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-class RelayProcess:
-    """`relay serve` (or another command) that can be killed and started again."""
+class Started(Protocol):
+    """A process of the relay that was started."""
 
-    def __init__(self, database_url: str, folder: Path, **settings: str) -> None:
+    @property
+    def is_running(self) -> bool: ...
+
+    def send_signal(self, how: signal.Signals) -> None: ...
+
+    def wait(self, seconds: float) -> int: ...
+
+
+class CommandedRelay:
+    """`python -m app <arguments>`, as a container or an operator starts it."""
+
+    def __init__(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path
+    ) -> None:
+        with log.open("ab") as written:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", *arguments],
+                cwd=ROOT,
+                env=dict(environment),
+                stdout=written,
+                stderr=written,
+            )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def send_signal(self, how: signal.Signals) -> None:
+        """Send a signal; what has ended already gets none."""
+        self._process.send_signal(how)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the end; answers the exit code."""
+        return self._process.wait(seconds)
+
+
+class RelayProcess:
+    """`relay serve` (or another command) that can be killed and started again.
+
+    `start` is how: by a fork of a process that has read the code, or by the command itself.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        folder: Path,
+        *,
+        start: Callable[[tuple[str, ...], dict[str, str], Path], Started] = ForkedRelay,
+        **settings: str,
+    ) -> None:
+        self._start = start
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = folder / "relay.log"
@@ -42,7 +95,7 @@ class RelayProcess:
             "RELAY_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
             **settings,
         }
-        self._processes: list[ForkedRelay] = []
+        self._processes: list[Started] = []
         self.api = httpx.Client(
             base_url=self.base,
             headers={"authorization": f"Bearer {ADMIN_KEY}"},
@@ -51,9 +104,9 @@ class RelayProcess:
             timeout=30,
         )
 
-    def command(self, *arguments: str) -> ForkedRelay:
+    def command(self, *arguments: str) -> Started:
         """Start one of the relay's commands."""
-        process = ForkedRelay(arguments, self.environment, self.log)
+        process = self._start(arguments, self.environment, self.log)
         self._processes.append(process)
         return process
 

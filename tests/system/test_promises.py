@@ -1,6 +1,7 @@
 """The three promises, kept while the relay is killed again and again.
 
-The real server runs as a process on a real database; the sinks outlive it.
+The real server runs as a process on a real database, started by its command each time; the sinks
+outlive it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.captured import captured
 from tests.fakes import loopback_client
 from tests.fakes.ga4 import FakeGA4
 from tests.fakes.webhook_sink import WebhookSink
-from tests.system.relay_process import RelayProcess, until
+from tests.system.relay_process import CommandedRelay, RelayProcess, until
 
 ROUNDS = 20
 PAYMENT = captured("payment_received").raw_body
@@ -28,7 +29,7 @@ PAYMENT = captured("payment_received").raw_body
 
 @pytest.fixture
 def relay(fresh_database_url: str, tmp_path: Path) -> Iterator[RelayProcess]:
-    process = RelayProcess(fresh_database_url, tmp_path)
+    process = RelayProcess(fresh_database_url, tmp_path, start=CommandedRelay)
     yield process
     process.close()
 
@@ -130,7 +131,9 @@ async def test_two_workers_on_one_database_send_nothing_twice(
     fresh_postgres_url: str, tmp_path: Path
 ):
     # Few slots, so that one worker cannot take everything before the other looks.
-    relay = RelayProcess(fresh_postgres_url, tmp_path, RELAY_MAX_IN_FLIGHT="4")
+    relay = RelayProcess(
+        fresh_postgres_url, tmp_path, start=CommandedRelay, RELAY_MAX_IN_FLIGHT="4"
+    )
     try:
         async with WebhookSink().serve() as sink:
             relay.serve("--no-worker")
