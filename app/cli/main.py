@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from app import __version__
 from app.cli import connectors, deliveries, events, jobs, keys, setup, sources, targets
 from app.cli.check import check
 from app.cli.migrate import migrate
@@ -20,6 +23,25 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the option's value
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@cli.callback()
+def relay(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """Lifecycle Relay: takes lifecycle events in, keeps them, and carries each one on."""
+
+
 for run in (serve, worker, migrate, check, send, replay, reconcile, backfill):
     cli.command()(run)
 for name, group in (

@@ -25,6 +25,7 @@ __all__ = [
     "ExpressionError",
     "FieldMapping",
     "Filter",
+    "NotACondition",
     "Variables",
     "compile_filter",
     "compile_mapping",
@@ -41,6 +42,10 @@ _PLAIN_TYPES = frozenset({type(None), str, bool, int})
 _MISSING: Final = object()
 
 
+class NotACondition(ExpressionError):
+    """A filter that gives something else than true or false."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A condition on events; call it with `variables_of(event)`."""
@@ -48,16 +53,22 @@ class Filter:
     text: str
     _program: Program
 
+    @property
+    def is_constant(self) -> bool:
+        """True for one that does not look at the event."""
+        return not self._program.names
+
     def __call__(self, variables: Mapping[str, Any]) -> bool:
         """Whether the event passes.
 
         Raises:
-            ExpressionError: it could not be evaluated, or the result is not a bool.
+            ExpressionError: it could not be evaluated.
+            NotACondition: the result is not a bool.
         """
         result = self._program.run(_shared(variables))
         if not isinstance(result, bool):
             kind = type(result).__name__
-            raise ExpressionError(self._program.name, f"gives {kind}, not true or false")
+            raise NotACondition(self._program.name, f"gives {kind}, not true or false")
         return result
 
 

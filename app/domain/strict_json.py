@@ -259,7 +259,8 @@ def _say_what_is_wrong(body: bytes, error: orjson.JSONDecodeError, max_depth: in
             f"The body is not UTF-8: byte {wrong.start} is 0x{body[wrong.start]:02x}."
         )
     place = f"at line {error.lineno}, column {error.colno}"
-    if error.msg.startswith("depth limit"):
+    if error.msg.startswith(("depth limit", "failed to allocate")):
+        # The parser has room for some hundred lists that hold nothing, and is out of it then.
         return _depth_text(body, max_depth)
     if text.startswith(_UNKNOWN_WORDS, error.pos):
         return f"The body has NaN or Infinity {place}; JSON has no such numbers."

@@ -46,7 +46,7 @@ def request_head(request: httpx.Request, body: bytes, user_agent: bytes) -> byte
     gigabytes is not unpacked here.
     Raises Unsendable.
     """
-    if not request.method.isalpha():
+    if not (request.method.isascii() and request.method.isalpha()):
         raise Unsendable("the method is not well-formed")
     url = request.url
     lines = [

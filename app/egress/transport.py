@@ -88,9 +88,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         request = exchange.request
         extensions = request.extensions
         target = extensions["relay_target"]
-        deadline = extensions.get("relay_deadline", _DEFAULT_DEADLINE)
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout_at(exchange.until):
                 pool = self._pools.of(target, extensions.get("relay_ca_certificate"))
                 pool.in_flight += 1
                 try:
@@ -98,6 +97,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 finally:
                     pool.in_flight -= 1
         except TimeoutError:
+            deadline = extensions.get("relay_deadline", _DEFAULT_DEADLINE)
             failure = timed_out(deadline, connected=exchange.sent)
         except EXPECTED as error:
             failure = explain(error, secure=request.url.scheme == "https")
@@ -125,11 +125,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 class _Exchange:
     """One request and its answer, which whoever waits for it gets.
 
-    `sent` is true once bytes of the request may have left.
+    `sent` is true once bytes of the request may have left; `until` is when the event loop's clock
+    ends it.
     It waits for nothing until then, so one that is forgotten leaves nothing behind.
     """
 
-    __slots__ = ("_limit", "_message", "_transport", "_unsendable", "request", "sent")
+    __slots__ = ("_failure", "_limit", "_message", "_transport", "request", "sent", "until")
 
     def __init__(
         self, transport: GuardedTransport, request: httpx.Request, limit: int, user_agent: bytes
@@ -139,20 +140,26 @@ class _Exchange:
         self._transport = transport
         self._limit = limit
         self._message = b""
-        self._unsendable: str | None = None
+        self._failure: Exception | None = None
+        seconds = request.extensions.get("relay_deadline", _DEFAULT_DEADLINE)
+        self.until = asyncio.get_running_loop().time() + seconds
         try:
             body = request_body(request)
             self._message = request_head(request, body, user_agent) + body
-        except Unsendable as error:
-            self._unsendable = str(error)
+        except EXPECTED as error:
+            self._failure = error.with_traceback(None)
 
     def __await__(self) -> Generator[Any, Any, httpx.Response]:
         return self._transport.carry_out(self).__await__()
 
     async def run(self, pool: TargetPool) -> httpx.Response:
         """Raises TimeoutError or one of the EXPECTED errors."""
-        if self._unsendable is not None:
-            raise Unsendable(self._unsendable)
+        if self._failure is not None:
+            try:
+                raise self._failure
+            finally:
+                # Its traceback holds this exchange.
+                self._failure = None
         connection = await pool.connect(self.request.url, fresh=False)
         wire = wire_of(connection)
         try:

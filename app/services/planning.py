@@ -10,7 +10,7 @@ That makes a plan a third cheaper than one request after another (docs/adr/0019)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from typing import Any
 from app.domain import strict_json
 from app.domain.clock import to_micros
 from app.domain.envelope import kept_form
+from app.domain.errors import RelayError
 from app.domain.ids import new_id
 from app.domain.model import Event, RawRequest, Reading
 from app.domain.record import record
@@ -28,6 +29,12 @@ from app.services.configuration import BoundSource, Configuration
 from app.services.reading import document_of, event_of, hop_of, reading_of
 from app.services.routing_events import deliver_anyway, plan_deliveries, sent_as_envelope
 from app.store.intake import ORIGIN_HEADER, NewDelivery, NewEvent
+
+#: How many requests are planned together, and how many bytes their bodies may come to: what was
+#: read of them, up to twenty-four times as much, is in memory at once.
+_SLICE = 32
+_SLICE_BYTES = 262_144
+_Asked = tuple[BoundSource, RawRequest]
 
 
 @record(frozen=True, slots=True)
@@ -60,19 +67,10 @@ class _Draft:
         self.received_at = to_micros(request.received_at)
         self.failure: Exception | None = None
 
-    def ended(self) -> Plan | Exception:
-        """What came of it.
-
-        The traceback of a failure holds the draft: if the draft held the failure as well, the body
-        of a request that was refused would stay until the collector comes.
-        """
-        failure, self.failure = self.failure, None
-        return failure or self.plan
-
 
 def plan_together(
     configuration: Configuration,
-    asked: Sequence[tuple[BoundSource, RawRequest]],
+    asked: Sequence[_Asked],
     target: str | None = None,
 ) -> list[Plan | Exception]:
     """The rows of each authenticated request; for `target` alone where there is one.
@@ -80,14 +78,33 @@ def plan_together(
     What is wrong with a request stands in the place of its plan: Unreadable, InvalidRequest,
     UnknownEventType, or a fault of the relay.
     """
-    drafts = [_Draft(source, request) for source, request in asked]
-    _do(_parse, drafts)
-    _do(_read, drafts)
-    _do(_recognise, drafts)
-    _do(_fingerprint, drafts)
-    _do(partial(_route, configuration, target), drafts)
-    _do(partial(_write_down, configuration), drafts)
-    return [draft.ended() for draft in drafts]
+    stages = (
+        _parse,
+        _read,
+        _recognise,
+        _fingerprint,
+        partial(_route, configuration, target),
+        partial(_write_down, configuration),
+    )
+    plans: list[Plan | Exception] = []
+    for some in _slices(asked):
+        drafts = [_Draft(source, request) for source, request in some]
+        for stage in stages:
+            _do(stage, drafts)
+        plans += [draft.failure or draft.plan for draft in drafts]
+    return plans
+
+
+def _slices(asked: Sequence[_Asked]) -> Iterator[Sequence[_Asked]]:
+    """The requests in their order, as many together as are small enough."""
+    first = size = 0
+    for position, (_, request) in enumerate(asked):
+        size += len(request.body)
+        if position > first and (size > _SLICE_BYTES or position - first >= _SLICE):
+            yield asked[first:position]
+            first, size = position, len(request.body)
+    if first < len(asked):
+        yield asked[first:]
 
 
 def plan_request(
@@ -106,7 +123,7 @@ def plan_request(
     try:
         raise plan
     finally:
-        # Its traceback holds what this function holds; see _Draft.ended.
+        # Its traceback holds what this function holds.
         del plan
 
 
@@ -115,8 +132,20 @@ def _do(stage: Callable[[_Draft], None], drafts: Sequence[_Draft]) -> None:
         if draft.failure is None:
             try:
                 stage(draft)
-            except Exception as failure:  # noqa: BLE001  it is the request's own, and is answered
-                draft.failure = failure
+            except RelayError as failure:
+                draft.failure = _bare(failure)
+            except Exception as fault:  # noqa: BLE001  it is logged, with where it was met
+                draft.failure = fault
+
+
+def _bare(failure: RelayError) -> RelayError:
+    """The failure without the frames it went through.
+
+    They hold the request, what was read of it, and in the end the failure: all of it would stay in
+    memory until the collector comes.
+    """
+    failure.__context__ = None
+    return failure.with_traceback(None)
 
 
 def _parse(draft: _Draft) -> None:

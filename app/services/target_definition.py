@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.connectors.base import Connector
 from app.domain import authorities
 from app.domain.errors import FieldError, ValidationFailed
-from app.domain.expressions import MAX_FIELDS, ExpressionError, compile_filter, compile_mapping
+from app.domain.expressions import MAX_FIELDS, ExpressionError, compile_mapping
 from app.domain.header_rules import UnsafeHeader, check_custom_headers
 from app.domain.retry import validate_schedule
 from app.domain.routing import RELAY_PREFIX, check_pattern
 from app.domain.target_urls import UnsafeUrl, UrlPolicy, check_target_url
 from app.services import field_errors, target_secrets
 from app.services.field_errors import pointer, refuse, refuse_one
+from app.services.filter_check import check_filter
 from app.services.source_definition import NAME, NAME_RULE
 
 MOST_IN_FLIGHT = 1000
@@ -249,7 +250,7 @@ def _filter(text: str | None) -> dict[str, Any]:
     if "\0" in text:
         raise refuse_one("#/filter", "A filter has no NUL character.")
     try:
-        compile_filter(text)
+        check_filter(text)
     except ExpressionError as error:
         raise refuse_one("#/filter", error.reason) from None
     return {"filter": text}

@@ -8,7 +8,7 @@ event's: there is no end to how many there may be, nor to when, and a trace must
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,8 @@ _FIRST_REFUSAL = 400
 _FINE = frozenset({OutcomeKind.DELIVERED, OutcomeKind.DROPPED, OutcomeKind.SKIPPED})
 #: What the log of attempts calls an attempt whose end nobody saw.
 _LOST = "lost"
+#: The spans of a group, with what is said of each.
+_Traced = Sequence[tuple[Span, dict[str, str | int | bool]]]
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class TracedDispatch(Dispatch):
         groups = [[self._traced(task) for task in group] for group in claimed.groups]
         return replace(claimed, groups=groups)
 
-    async def carry_out(self, group: Sequence[Task]) -> list[Result]:
+    def carry_out(self, group: Sequence[Task]) -> Coroutine[Any, Any, list[Result]]:
         """Send one group, as `Dispatch.carry_out` does; its spans end."""
         together = {"messaging.batch.message_count": len(group)} if len(group) > 1 else {}
         traced = [
@@ -65,15 +67,11 @@ class TracedDispatch(Dispatch):
             if isinstance(task, TracedTask)
         ]
         try:
-            results = await super().carry_out(group)
+            work = super().carry_out(group)
         except BaseException:
-            # Cut off: the worker stops.
-            for span, attributes in traced:
-                span.end({**attributes, "relay.outcome": _LOST}, error=_LOST)
+            _lose(traced)
             raise
-        for (span, attributes), result in zip(traced, results, strict=True):
-            _end(span, attributes, result)
-        return results
+        return _told(traced, work)
 
     def _traced(self, task: Task) -> TracedTask:
         span = self._begin(task.claimed, task.event)
@@ -114,6 +112,23 @@ class TracedDispatch(Dispatch):
             "relay.delivery.id": claimed.id,
             "relay.attempt.number": claimed.attempts + 1,
         }
+
+
+async def _told(traced: _Traced, work: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+    try:
+        results = await work
+    except BaseException:
+        # Cut off: the worker stops.
+        _lose(traced)
+        raise
+    for (span, attributes), result in zip(traced, results, strict=True):
+        _end(span, attributes, result)
+    return results
+
+
+def _lose(traced: _Traced) -> None:
+    for span, attributes in traced:
+        span.end({**attributes, "relay.outcome": _LOST}, error=_LOST)
 
 
 def _end(span: Span, attributes: dict[str, str | int | bool], result: Result) -> None:

@@ -54,7 +54,7 @@ _ADVICE = {
     "too-many-requests": "Wait for the time in `Retry-After`.",
     "unauthorized": "Send the credential: an API key as `Authorization: Bearer` under `/v1`; a source's own token or signature under `/webhooks`. Missing and wrong look the same on purpose.",
     "unknown-event-type": "The source is strict. Send a type of [event types](event-types.md), or set `strict` of the source to false.",
-    "unreadable-body": "Send valid JSON in UTF-8: no duplicate keys, no NaN, no NUL, no more than the allowed depth. An authenticated body is kept: the problem names its `quarantine_id`.",
+    "unreadable-body": "Send valid JSON in UTF-8: no duplicate keys, no NaN, no NUL outside of strings, no more than the allowed depth. An authenticated body is kept: the problem names its `quarantine_id`.",
     "unsupported-encoding": "Send the body without `Content-Encoding`.",
     "unsupported-media-type": "Send the `Content-Type` that the source's kind reads; `application/json` for most.",
     "validation-failed": "Correct the places that `errors` names; a field that the relay does not know is an error too.",

@@ -154,6 +154,9 @@ async def test_custom_headers_are_masked_since_they_carry_credentials(api):
         ({"filter": "payment.total >"}, "#/filter"),
         ({"filter": "nothing.total > 1"}, "#/filter"),
         ({"filter": ""}, "#/filter"),
+        ({"filter": "1 + 1"}, "#/filter"),
+        ({"filter": "payment.total"}, "#/filter"),
+        ({"filter": "true && 'x'"}, "#/filter"),
         ({"filter": "customer.email == '\u0000'"}, "#/filter"),
         ({"mapping": {}}, "#/mapping"),
         ({"mapping": {"plan": "membership.plan.nam"}}, "#/mapping/plan"),
@@ -189,6 +192,21 @@ async def test_a_wrong_field_is_named_and_not_repeated(api, body, pointer):
     if pointer != "#/connector":
         assert "canary" not in answer.text
     assert (await api.get("/v1/targets")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true",
+        "data.of_another_platform == 1",
+        "type == 'payment_received' && payment.total > 10.0",
+        "membership.plan.name == 'Pro'",
+        "data.is_new",
+        "has(customer.email)",
+    ],
+)
+async def test_a_filter_that_some_event_can_pass_is_taken(api, text):
+    assert (await created(api, filter=text))["filter"] == text
 
 
 async def test_every_wrong_field_is_named_at_once(api):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app import __version__
 from app.cli import session
 from app.domain.model import RawRequest
 from tests.captured import captured
@@ -39,6 +40,10 @@ def receive(relay: CommandLine, event_type: str) -> str:
         query={"token": made["token"]},
     )
     return session.operate(lambda runtime: runtime.services.ingest.accept("shop", request)).id
+
+
+def test_the_version_is_said(relay):
+    assert relay("--version").strip() == __version__
 
 
 def test_a_key_is_shown_once(relay):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -496,14 +497,53 @@ async def test_what_was_refused_is_freed_without_the_garbage_collector(world: Wo
     gc.collect()
     gc.disable()
     try:
-        plans = plan_together(configuration, [(source, world.request(b"{"))] * 2)
-        assert [type(plan) for plan in plans] == [Unreadable, Unreadable]
-        del plans
+        assert world.ingest.accept_at_once([("shop", world.request(b"{"))] * 2) == [None, None]
+        assert world.ingest.accept_at_once([("shop", world.request(b'{"payment_id":{}}'))]) == [
+            None
+        ]
         with suppress(Unreadable):
             plan_request(configuration, source, world.request(b"{"))
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+async def test_the_memory_of_a_plan_does_not_grow_with_how_many_are_made_together(world: World):
+    await world.source()
+    await world.configuration.refresh()
+    configuration = world.configuration.current
+    source = configuration.sources["shop"]
+    # A fortieth of what the document takes that is read of it.
+    large = payment(1).replace(b"{", b'{"noise":[' + b"{}," * 30_000 + b"{}],", 1)
+
+    def peak(count: int) -> int:
+        asked = [(source, world.request(large)) for _ in range(count)]
+        tracemalloc.start()
+        plans = plan_together(configuration, asked)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert [plan for plan in plans if isinstance(plan, Exception)] == []
+        return highest
+
+    assert peak(12) < 2 * peak(3)
+
+
+async def test_a_fault_in_a_credential_costs_those_beside_it_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await world.source()
+    await world.configuration.refresh()
+
+    def faulty(_adapter: object, request: RawRequest, *_: object) -> None:
+        if b'"payment_id":2,' in request.body:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("app.services.ingest.authenticate", faulty)
+    asked = [("shop", world.request(payment(number))) for number in (1, 2)]
+    first, second = world.ingest.accept_at_once(asked)
+    assert first is not None
+    assert (await first).duplicate is False
+    assert second is None
 
 
 async def test_a_fault_with_one_request_costs_those_beside_it_nothing(

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.connectors.webhook import Webhook
 from app.domain.errors import Unauthorized
 from app.domain.outcome import TransportFailure
 from app.otlp import OtlpTracer
@@ -299,3 +300,23 @@ async def test_an_event_the_relay_made_itself_begins_a_trace_with_its_first_atte
     news = await traced.attempts()
     assert {(span.parent, *span.links) for span in news} == {("",)}
     assert all(str(span.attributes["relay.event.type"]).startswith("relay.") for span in news)
+
+
+async def test_a_burst_is_composed_before_the_first_of_it_is_sent(traced, monkeypatch):
+    await traced.world.target()
+    for number in (1, 2, 3):
+        await traced.world.send(payment(number))
+    composed: list[int] = []
+    request = Webhook._request
+
+    def watched(self: Webhook, *arguments: Any) -> httpx.Request:
+        composed.append(len(traced.world.sender.sent))
+        return request(self, *arguments)
+
+    monkeypatch.setattr(Webhook, "_request", watched)
+    claimed = await traced.world.dispatch.claim(10)
+    under_way = [traced.world.dispatch.carry_out(group) for group in claimed.groups]
+    assert (composed, traced.world.sender.sent) == ([0, 0, 0], [])
+    done = await asyncio.gather(*under_way)
+    assert [result.outcome.kind for (result,) in done] == ["delivered"] * 3
+    assert len(traced.world.sender.sent) == 3

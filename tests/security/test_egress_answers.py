@@ -168,6 +168,16 @@ async def deaf(connection):
     await asyncio.Event().wait()
 
 
+async def test_the_deadline_begins_when_the_request_is_written_down():
+    async with hostile(answering(OK)) as server, way_out() as egress:
+        request = httpx.Request("POST", server.url(), content=b"{}")
+        answer = egress.send(request, target="tgt_1", deadline=0.05)
+        await asyncio.sleep(0.06)
+        with pytest.raises(TransportFailure) as caught:
+            await answer
+    assert (caught.value.code, caught.value.may_have_arrived) == ("timeout", False)
+
+
 @pytest.mark.parametrize("script", [drip, dripping_header, interim_for_ever, silence, deaf])
 async def test_the_deadline_is_total(script):
     trouble = await failed_with(script, deadline=0.25)

@@ -113,7 +113,7 @@ async def test_bytes_outside_ascii_in_a_value_go_out_as_they_are():
     assert b"X-A: \xc3\xa9\r\nX-B: \xff\x01\r\n" in received.head
 
 
-@pytest.mark.parametrize("method", ["PO ST", "POST / HTTP/1.1\r\nX:", ""])
+@pytest.mark.parametrize("method", ["PO ST", "POST / HTTP/1.1\r\nX:", "", "PÖST"])
 async def test_a_method_that_is_no_word_is_not_sent(method):
     async with way_out() as egress:
         assert (await failure(egress, "http://127.0.0.1/", method=method)).code == "request"

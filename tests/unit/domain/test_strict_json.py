@@ -154,6 +154,12 @@ def test_nesting_of_64_is_read_and_of_65_is_refused_with_its_pointer():
     assert refusal(b'{"a":' * 65 + b"1" + b"}" * 65) == f"{detail}{'/a' * 64}."
 
 
+@pytest.mark.parametrize("opened", [200, 500, 1_000, 5_000])
+def test_nesting_that_is_never_closed_is_too_deep_as_well(opened):
+    detail = "The body nests arrays and objects deeper than 64, at #"
+    assert refusal(b"[" * opened) == f"{detail}{'/0' * 64}."
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
