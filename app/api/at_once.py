@@ -6,7 +6,7 @@ Nothing has to be waited for but the commit then, and the answer is written when
 A task, the messages of ASGI and the layers between would be a third of what such a request costs
 (docs/adr/0014).
 Requests that are complete in the same turn of the event loop are read together, stage by stage,
-which makes each a third cheaper (docs/adr/0019).
+which makes each about three tenths cheaper (docs/adr/0019).
 Nothing is decided here but that a request is plain: every other one is left to the door
 (app/api/ingest.py), which takes it from the beginning.
 """

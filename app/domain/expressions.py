@@ -54,9 +54,9 @@ class Filter:
     _program: Program
 
     @property
-    def is_constant(self) -> bool:
-        """True for one that does not look at the event."""
-        return not self._program.names
+    def names(self) -> tuple[str, ...]:
+        """The variables it looks at; none where it is the same for every event."""
+        return self._program.names
 
     def __call__(self, variables: Mapping[str, Any]) -> bool:
         """Whether the event passes.

@@ -193,9 +193,14 @@ def _refuse(body: bytes, what: str) -> NoReturn:
 
 
 def _depth_text(body: bytes, max_depth: int) -> str:
-    opened = (steps for kind, steps in _remarkable(body) if kind is _OPENED)
-    place = _at(next((steps for steps in opened if len(steps) == max_depth), None))
+    place = _at(_too_deep(body, max_depth))
     return f"The body nests arrays and objects deeper than {max_depth}{place}."
+
+
+def _too_deep(body: bytes, max_depth: int) -> Sequence[str | int] | None:
+    """The steps to the first array or object that is too deep, if it is found."""
+    opened = (steps for kind, steps in _remarkable(body) if kind is _OPENED)
+    return next((steps for steps in opened if len(steps) == max_depth), None)
 
 
 def _remarkable(body: bytes) -> Iterator[tuple[str, list[str | int]]]:
@@ -259,9 +264,13 @@ def _say_what_is_wrong(body: bytes, error: orjson.JSONDecodeError, max_depth: in
             f"The body is not UTF-8: byte {wrong.start} is 0x{body[wrong.start]:02x}."
         )
     place = f"at line {error.lineno}, column {error.colno}"
-    if error.msg.startswith(("depth limit", "failed to allocate")):
-        # The parser has room for some hundred lists that hold nothing, and is out of it then.
+    if error.msg.startswith("depth limit"):
         return _depth_text(body, max_depth)
+    if error.msg.startswith("failed to allocate"):
+        # Lists that hold nothing but lists and are never closed; the place is none in the body.
+        if _too_deep(body, max_depth) is not None:
+            return _depth_text(body, max_depth)
+        return "The body is not valid JSON: it opens more than the parser has room for."
     if text.startswith(_UNKNOWN_WORDS, error.pos):
         return f"The body has NaN or Infinity {place}; JSON has no such numbers."
     if "infinity" in error.msg:

@@ -89,6 +89,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         target = extensions["relay_target"]
         try:
+            exchange.require_written()
             async with asyncio.timeout_at(exchange.until):
                 pool = self._pools.of(target, extensions.get("relay_ca_certificate"))
                 pool.in_flight += 1
@@ -152,14 +153,17 @@ class _Exchange:
     def __await__(self) -> Generator[Any, Any, httpx.Response]:
         return self._transport.carry_out(self).__await__()
 
-    async def run(self, pool: TargetPool) -> httpx.Response:
-        """Raises TimeoutError or one of the EXPECTED errors."""
+    def require_written(self) -> None:
+        """Raise the trouble there was with writing the request down: one of the EXPECTED errors."""
         if self._failure is not None:
             try:
                 raise self._failure
             finally:
                 # Its traceback holds this exchange.
                 self._failure = None
+
+    async def run(self, pool: TargetPool) -> httpx.Response:
+        """Raises TimeoutError or one of the EXPECTED errors."""
         connection = await pool.connect(self.request.url, fresh=False)
         wire = wire_of(connection)
         try:

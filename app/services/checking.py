@@ -13,13 +13,12 @@ from app.domain.clock import Clock
 from app.domain.errors import Conflict, NotFound
 from app.domain.grant import Grant
 from app.domain.ids import is_id, new_id
-from app.domain.model import Event, RawRequest
+from app.domain.model import Event
 from app.domain.outcome import Outcome, OutcomeKind
 from app.services.attempting import Attempt, Attempted, Sender
 from app.services.configuration import BoundTarget, ConfigurationCache
+from app.services.example_events import example_event
 from app.services.grants import Grants
-from app.services.reading import event_of
-from app.sources.registry import adapter_for
 from app.store import targets
 from app.store.database import Database
 
@@ -149,8 +148,7 @@ class CheckTarget:
     def _event(self, event_type: str, target: BoundTarget) -> Event:
         """A ping, or the catalogue's example of the type as if it happened now."""
         now = self._clock()
-        entry = CATALOGUE.get(event_type)
-        if entry is None:
+        if event_type not in CATALOGUE:
             data = {"target": target.name, "message": "A test from Lifecycle Relay."}
             return Event(
                 id=new_id("evt"),
@@ -162,15 +160,7 @@ class CheckTarget:
                 subject=None,
                 data=data,
             )
-        request = RawRequest(headers={}, body=b"", received_at=now, event_type=event_type)
-        reading = adapter_for("ultimate_multisite").read(request, dict(entry.example))
-        made = event_of(
-            replace(reading, occurred_at=None),
-            event_id=new_id("evt"),
-            source=_SOURCE,
-            received_at=now,
-            hop=0,
-        )
+        made = example_event(event_type, event_id=new_id("evt"), source=_SOURCE, at=now)
         return replace(made, test=False)
 
 

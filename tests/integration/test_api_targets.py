@@ -201,7 +201,7 @@ async def test_a_wrong_field_is_named_and_not_repeated(api, body, pointer):
         "data.of_another_platform == 1",
         "type == 'payment_received' && payment.total > 10.0",
         "membership.plan.name == 'Pro'",
-        "data.is_new",
+        "data.customer_id",
         "has(customer.email)",
     ],
 )

@@ -18,14 +18,13 @@ from pydantic import BaseModel
 
 from app.connectors import registry
 from app.connectors.base import Assignment, BatchFlow, Connector, Facts, Flow, Limits
-from app.connectors.webhook import Webhook
 from app.domain.outcome import TransportFailure, delivered, rejected, retry
 from app.store import tables
 from app.store.upkeep import MOST_LOST
 from app.worker.dispatcher import Dispatcher
 from tests.captured import captured
 from tests.clocks import FrozenClock
-from tests.integration.world import World, payment
+from tests.integration.world import World, composed_before_sent, payment
 
 GA4 = {"measurement_id": "G-TEST12345", "api_secret": "s3cret-value"}
 SCHEDULE = {"schedule": [0, 5, 300]}
@@ -559,17 +558,4 @@ async def test_a_burst_is_composed_before_the_first_of_it_is_sent(world, monkeyp
     await world.target()
     for number in (1, 2, 3):
         await world.send(payment(number))
-    composed: list[int] = []
-    request = Webhook._request
-
-    def watched(self: Webhook, *arguments: Any) -> httpx.Request:
-        composed.append(len(world.sender.sent))
-        return request(self, *arguments)
-
-    monkeypatch.setattr(Webhook, "_request", watched)
-    claimed = await world.dispatch.claim(10)
-    under_way = [world.dispatch.carry_out(group) for group in claimed.groups]
-    assert (composed, world.sender.sent) == ([0, 0, 0], [])
-    done = await asyncio.gather(*under_way)
-    assert [result.outcome.kind for (result,) in done] == ["delivered"] * 3
-    assert len(world.sender.sent) == 3
+    assert await composed_before_sent(world, monkeypatch) == [0, 0, 0]

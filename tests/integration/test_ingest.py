@@ -513,7 +513,7 @@ async def test_the_memory_of_a_plan_does_not_grow_with_how_many_are_made_togethe
     await world.configuration.refresh()
     configuration = world.configuration.current
     source = configuration.sources["shop"]
-    # A fortieth of what the document takes that is read of it.
+    # What is read of this takes some twenty times as much memory.
     large = payment(1).replace(b"{", b'{"noise":[' + b"{}," * 30_000 + b"{}],", 1)
 
     def peak(count: int) -> int:

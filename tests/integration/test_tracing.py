@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.connectors.webhook import Webhook
 from app.domain.errors import Unauthorized
 from app.domain.outcome import TransportFailure
 from app.otlp import OtlpTracer
@@ -22,7 +21,7 @@ from app.services.replaying import ReplayJob
 from app.services.traced_dispatch import TracedDispatch
 from app.services.traced_ingest import TracedIngest
 from tests.collector import Collector, Received
-from tests.integration.world import World, payment
+from tests.integration.world import World, composed_before_sent, payment
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SENDER = "00f067aa0ba902b7"
@@ -306,17 +305,4 @@ async def test_a_burst_is_composed_before_the_first_of_it_is_sent(traced, monkey
     await traced.world.target()
     for number in (1, 2, 3):
         await traced.world.send(payment(number))
-    composed: list[int] = []
-    request = Webhook._request
-
-    def watched(self: Webhook, *arguments: Any) -> httpx.Request:
-        composed.append(len(traced.world.sender.sent))
-        return request(self, *arguments)
-
-    monkeypatch.setattr(Webhook, "_request", watched)
-    claimed = await traced.world.dispatch.claim(10)
-    under_way = [traced.world.dispatch.carry_out(group) for group in claimed.groups]
-    assert (composed, traced.world.sender.sent) == ([0, 0, 0], [])
-    done = await asyncio.gather(*under_way)
-    assert [result.outcome.kind for (result,) in done] == ["delivered"] * 3
-    assert len(traced.world.sender.sent) == 3
+    assert await composed_before_sent(traced.world, monkeypatch) == [0, 0, 0]

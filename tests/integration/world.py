@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
 import httpx
+import pytest
 
+from app.connectors.webhook import Webhook
 from app.domain.addresses import AddressPolicy
 from app.domain.model import RawRequest
 from app.domain.outcome import TransportFailure
@@ -215,3 +218,23 @@ def payment(number: int, **changes: Any) -> bytes:
     for old, new in {b'"payment_id":3,': b'"payment_id":%d,' % number, **changes}.items():
         body = body.replace(old.encode() if isinstance(old, str) else old, new)
     return body
+
+
+async def composed_before_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Carry out what is due, all begun before any is waited for.
+
+    Answers how many requests had been sent when each was composed.
+    """
+    composed: list[int] = []
+    request = Webhook._request
+
+    def watched(self: Webhook, *arguments: Any) -> httpx.Request:
+        composed.append(len(world.sender.sent))
+        return request(self, *arguments)
+
+    monkeypatch.setattr(Webhook, "_request", watched)
+    claimed = await world.dispatch.claim(10)
+    done = await asyncio.gather(*[world.dispatch.carry_out(group) for group in claimed.groups])
+    assert [result.outcome.kind for (result,) in done] == ["delivered"] * len(composed)
+    assert len(world.sender.sent) == len(composed)
+    return composed

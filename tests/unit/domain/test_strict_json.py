@@ -160,6 +160,11 @@ def test_nesting_that_is_never_closed_is_too_deep_as_well(opened):
     assert refusal(b"[" * opened) == f"{detail}{'/0' * 64}."
 
 
+def test_what_the_parser_has_no_room_for_is_not_called_too_deep_where_it_is_not():
+    detail = "The body is not valid JSON: it opens more than the parser has room for."
+    assert refusal(b"[" * 200, max_depth=1000) == detail
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
